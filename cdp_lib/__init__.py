@@ -1,0 +1,3 @@
+"""Analytics workbench for a shop with a customer data platform."""
+
+__version__ = "0.1.0"
