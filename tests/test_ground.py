@@ -36,7 +36,7 @@ def test_an_instant_is_read_as_utc(value):
 
 @pytest.mark.parametrize("value", ["yesterday", "2026-13-01", "", None, 7])
 def test_a_bad_instant_is_refused_by_name(value):
-    with pytest.raises(Refusal, match="as_of = .*not a date"):
+    with pytest.raises(Refusal, match=r"as_of = .*not a date"):
         instant(value)
 
 
