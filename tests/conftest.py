@@ -1,0 +1,90 @@
+"""Fixtures that every test may use: the engines, a way to put rows on one, the public data."""
+
+import os
+import shutil
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ENGINES = (
+    "duckdb",
+    # One worker runs all Spark tests (pytest -n 2 --dist loadgroup), so one session is enough.
+    pytest.param("pyspark", marks=[pytest.mark.spark, pytest.mark.xdist_group("spark")]),
+)
+
+
+@pytest.fixture(scope="session")
+def spark_con():
+    """One Spark session for the whole run, as an Ibis connection."""
+    pytest.importorskip("pyspark", reason="pyspark is not installed")
+    if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
+        pytest.skip("Spark needs Java, which is not installed")
+    from cdp_lib.tables.engine import connect
+
+    con = connect("pyspark://local[2]?spark.sql.shuffle.partitions=2&spark.driver.memory=3g")
+    yield con
+    con._session.stop()
+
+
+@pytest.fixture(scope="session")
+def duckdb_con():
+    """One DuckDB connection in memory for the whole run."""
+    from cdp_lib.tables.engine import connect
+
+    con = connect("duckdb://")
+    yield con
+    con.disconnect()
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def con(request):
+    """An Ibis connection: the test runs once on DuckDB and once on Spark."""
+    return request.getfixturevalue({"duckdb": "duckdb_con", "pyspark": "spark_con"}[request.param])
+
+
+@pytest.fixture(scope="session")
+def make_table():
+    """`make_table(con, frame, name=None, schema=None)`: a pandas frame as a table on the engine.
+
+    `schema` maps column names to Ibis types, for columns that are all null or empty.
+    """
+    numbers = count()
+
+    def make(con, frame, name=None, schema=None):
+        import ibis
+        import pyarrow as pa
+
+        name = name or f"made_{next(numbers)}"
+        arrow = pa.Table.from_pandas(frame, preserve_index=False)
+        if schema:
+            wanted = ibis.schema(schema).to_pyarrow()
+            types = {field.name: field.type for field in wanted}
+            arrow = arrow.cast(
+                pa.schema([(f.name, types.get(f.name, f.type)) for f in arrow.schema])
+            )
+        # Nanoseconds are pandas' default; both engines keep microseconds.
+        arrow = arrow.cast(
+            pa.schema(
+                [
+                    (f.name, pa.timestamp("us") if pa.types.is_timestamp(f.type) else f.type)
+                    for f in arrow.schema
+                ]
+            )
+        )
+        if con.name == "pyspark":
+            con._session.createDataFrame(arrow).createOrReplaceTempView(name)
+            return con.table(name)
+        return con.create_table(name, arrow, temp=True, overwrite=True)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of public data sets, or a skip: $CDP_PUBLIC_DATA, else ../shared/data."""
+    folder = Path(os.environ.get("CDP_PUBLIC_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "SOURCES.md").is_file():
+        pytest.skip(f"no public data under {folder}; set CDP_PUBLIC_DATA to have these tests run")
+    return folder
