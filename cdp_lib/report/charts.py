@@ -1,0 +1,334 @@
+"""Charts of an abandonment report: each takes a plain table and gives a Plotly figure.
+
+Every figure carries a text alternative computed from its data and the data as a table
+(`figure.layout.meta`), and escapes labels that come from data. `title` says what is shown.
+"""
+
+import pandas as pd
+
+from cdp_lib.report import wording
+from cdp_lib.report.chart_style import (
+    BLUE,
+    GREY,
+    INK,
+    MUTED,
+    ORANGE,
+    SERIES,
+    axis,
+    extremes,
+    finish,
+    labels,
+    need,
+    wash,
+    whiskers,
+)
+from cdp_lib.report.charts_over_time import return_curve_chart, trend_chart
+
+__all__ = [
+    "bar_chart",
+    "definition_chart",
+    "effect_chart",
+    "funnel_chart",
+    "heatmap",
+    "histogram_chart",
+    "leak_chart",
+    "return_curve_chart",
+    "stop_chart",
+    "trend_chart",
+]
+
+
+def funnel_chart(table: pd.DataFrame, title: str = "How far people get", by: str | None = None):
+    """Bars of how many entered each step; with `by`, a line of overall rates per group.
+
+    `table`: a row per step (and group): step, entered, step_rate, overall_rate, and open
+    where attempts may still go on.
+    """
+    import plotly.graph_objects as go
+
+    need(table, ["step", "entered", "step_rate", "overall_rate", *([by] if by else [])], "funnel")
+    if by:
+        return _funnel_by(table, title, by)
+    names = labels(table["step"])
+    inside = [
+        wording.as_text(row.entered, "count")
+        + (
+            f" · {wording.as_text(row.step_rate, 'share')} of the step before"
+            if pd.notna(row.step_rate)
+            else ""
+        )
+        for row in table.itertuples()
+    ]
+    figure = go.Figure(
+        go.Bar(
+            x=table["entered"].tolist(),
+            y=names,
+            orientation="h",
+            marker_color=BLUE,
+            name="entered",
+            text=inside,
+            textposition="auto",
+            insidetextanchor="start",
+            hovertemplate="%{y}: %{text}<extra></extra>",
+            showlegend=False,
+        )
+    )
+    if "open" in table.columns and (table["open"].fillna(0) > 0).any():
+        figure.update_traces(showlegend=True)
+        figure.add_bar(
+            x=table["open"].tolist(),
+            y=names,
+            orientation="h",
+            name="still open, may yet get there",
+            marker={"color": wash(BLUE, 0.3), "pattern": {"shape": "/", "fgcolor": BLUE}},
+            hovertemplate="%{y}: %{x:,} still open<extra></extra>",
+            showlegend=True,
+        )
+        figure.update_layout(barmode="stack")
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(**axis("count"))
+    return finish(figure, title, _funnel_words(table), table, height=110 + 52 * len(table))
+
+
+def leak_chart(
+    table: pd.DataFrame, title: str = "Money lost at each step", currency: str = "", step="step"
+):
+    """Gross and recoverable money per step, with 95 % intervals.
+
+    `table`: a row per step: step, gross, gross_low, gross_high, recoverable,
+    recoverable_low, recoverable_high, in the shop's currency.
+    """
+    import plotly.graph_objects as go
+
+    need(table, [step, "gross", "recoverable"], "leaks")
+    figure = go.Figure()
+    for column, colour, words in (
+        ("gross", GREY, "gross: the value that stopped here"),
+        ("recoverable", ORANGE, "recoverable: less what comes back by itself"),
+    ):
+        figure.add_bar(
+            x=table[column].tolist(),
+            y=labels(table[step]),
+            orientation="h",
+            name=words,
+            marker_color=colour,
+            error_x=whiskers(table, column, f"{column}_low", f"{column}_high"),
+            hovertemplate="%{y}: %{x:,.0f}<extra></extra>",
+            showlegend=True,
+        )
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(**axis("money", currency))
+    figure.update_layout(barmode="group")
+    words = "Recoverable money per step. " + extremes(
+        table[step], table["recoverable"], "money", currency
+    )
+    units = {column: "money" for column in table.columns if column.startswith(("gross", "recov"))}
+    return finish(figure, title, words, table, units, currency, height=150 + 62 * len(table))
+
+
+def bar_chart(
+    table: pd.DataFrame,
+    label: str,
+    value: str,
+    title: str,
+    unit: str = "count",
+    low: str | None = None,
+    high: str | None = None,
+    currency: str = "",
+    first: object = None,
+):
+    """Horizontal bars, a row each, with whiskers where `low` and `high` name columns.
+
+    `first` is the label that stands out; without it the largest does.
+    """
+    import plotly.graph_objects as go
+
+    need(table, [label, value, *filter(None, (low, high))], "bars")
+    values = table[value]
+    chosen = table[label] == first if first is not None else values == values.max()
+    texts = [wording.as_text(number, unit, currency) for number in values]
+    figure = go.Figure(
+        go.Bar(
+            x=values.tolist(),
+            y=labels(table[label]),
+            orientation="h",
+            marker_color=[ORANGE if flag else BLUE for flag in chosen],
+            error_x=whiskers(table, value, low, high) if low and high else None,
+            text=texts,
+            textposition="inside",
+            insidetextanchor="start",
+            hovertemplate="%{y}: %{text}<extra></extra>",
+            showlegend=False,
+        )
+    )
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(rangemode="tozero", **axis(unit, currency))
+    units = {column: unit for column in (value, low, high) if column}
+    words = extremes(table[label], values, unit, currency)
+    return finish(figure, title, words, table, units, currency, height=110 + 44 * len(table))
+
+
+def stop_chart(table: pd.DataFrame, title: str = "Where abandoned carts stop", step: str = "step"):
+    """The share of abandoned carts that stop at each step, with 95 % intervals.
+
+    `table`: a row per step: step, share, and share_low, share_high where known.
+    """
+    low, high = (name if name in table.columns else None for name in ("share_low", "share_high"))
+    return bar_chart(table, step, "share", title, "share", low, high)
+
+
+def definition_chart(
+    table: pd.DataFrame,
+    title: str = "The same shop, counted in different ways",
+    label: str = "definition",
+    value: str = "rate",
+    first: object = None,
+):
+    """The lost share by each definition. `table`: a row per definition with its rate (0–1)."""
+    low, high = (n if n in table.columns else None for n in (f"{value}_low", f"{value}_high"))
+    return bar_chart(table, label, value, title, "share", low, high, first=first)
+
+
+def effect_chart(
+    table: pd.DataFrame,
+    title: str = "What goes with abandonment (inferred)",
+    label: str = "driver",
+    effect: str = "effect",
+    low: str = "effect_low",
+    high: str = "effect_high",
+    unit: str = "points",
+):
+    """Dots with whiskers beside a line at zero; an interval that holds zero is grey.
+
+    `table`: a row per driver: driver, effect, effect_low, effect_high (a difference of shares,
+    0.1 = 10 points). A row without an effect keeps its place and is named in the words.
+    """
+    import plotly.graph_objects as go
+
+    need(table, [label, effect, low, high], "effects")
+    unclear = ((table[low] <= 0) & (table[high] >= 0)) | table[effect].isna()
+    texts = [
+        wording.change_as_text(value, "share" if unit == "points" else unit)
+        for value in table[effect]
+    ]
+    figure = go.Figure(
+        go.Scatter(
+            x=table[effect].tolist(),
+            y=labels(table[label]),
+            mode="markers",
+            marker={"size": 11, "color": [GREY if flag else ORANGE for flag in unclear]},
+            error_x=whiskers(table, effect, low, high),
+            text=texts,
+            hovertemplate="%{y}: %{text}<extra></extra>",
+            showlegend=False,
+        )
+    )
+    figure.add_vline(x=0, line_color=INK, line_width=1.2)
+    figure.update_yaxes(autorange="reversed", type="category")
+    figure.update_xaxes(tickformat="+.0%" if unit == "points" else "")
+    words = extremes(table[label], table[effect], unit)
+    n_unclear = int(unclear.sum())
+    if n_unclear:
+        words += f" For {n_unclear} of {len(table)} the direction cannot be told."
+    units = dict.fromkeys((effect, low, high), unit)
+    return finish(figure, title, words, table, units, height=120 + 46 * len(table))
+
+
+def histogram_chart(
+    table: pd.DataFrame,
+    title: str,
+    left: str = "gap_low",
+    right: str = "gap_high",
+    count: str = "n_carts",
+    unit: str = "money",
+    currency: str = "",
+):
+    """Bars over bins [left, right). `table`: a row per bin with its two ends and its count."""
+    import plotly.graph_objects as go
+
+    need(table, [left, right, count], "histogram")
+    names = [
+        wording.interval_as_text(a, b, unit, currency)
+        or f"{wording.as_text(a, unit, currency)} and more"
+        for a, b in zip(table[left], table[right], strict=True)
+    ]
+    figure = go.Figure(
+        go.Bar(
+            x=names,
+            y=table[count].tolist(),
+            marker_color=BLUE,
+            hovertemplate="%{x}: %{y:,}<extra></extra>",
+            showlegend=False,
+        )
+    )
+    figure.update_layout(bargap=0.06)
+    figure.update_xaxes(type="category", tickfont={"size": 11, "color": MUTED})
+    figure.update_yaxes(**axis("count"))
+    units = {left: unit, right: unit, count: "count"}
+    words = extremes(names, table[count], "count")
+    return finish(figure, title, words, table, units, currency)
+
+
+def heatmap(table: pd.DataFrame, x: str, y: str, value: str, title: str, unit: str = "count"):
+    """A grid of shades. `table`: a row per pair of `x` and `y` with a `value`."""
+    import plotly.graph_objects as go
+
+    need(table, [x, y, value], "heatmap")
+    grid = table.pivot(index=y, columns=x, values=value)
+    texts = grid.map(lambda number: wording.as_text(number, unit))
+    figure = go.Figure(
+        go.Heatmap(
+            x=labels(grid.columns),
+            y=labels(grid.index),
+            z=grid.to_numpy(dtype=float),
+            text=texts.to_numpy(),
+            texttemplate="%{text}" if grid.size <= 120 else None,
+            colorscale=[[0, "#eef4fa"], [0.5, "#6ea6d4"], [1, "#0a3f70"]],
+            hovertemplate="%{y}, %{x}: %{text}<extra></extra>",
+            colorbar={"tickformat": ".0%" if unit == "share" else ",~r", "outlinewidth": 0},
+        )
+    )
+    figure.update_xaxes(type="category", showgrid=False)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
+    names = [f"{row[y]}, {row[x]}" for _, row in table.iterrows()]
+    words = extremes(names, table[value], unit)
+    return finish(figure, title, words, table, {value: unit}, height=130 + 34 * len(grid))
+
+
+def _funnel_by(table: pd.DataFrame, title: str, by: str):
+    import plotly.graph_objects as go
+
+    figure, words = go.Figure(), []
+    for index, (group, rows) in enumerate(table.groupby(by, dropna=False, sort=False)):
+        figure.add_scatter(
+            x=labels(rows["step"]),
+            y=rows["overall_rate"].tolist(),
+            mode="lines+markers",
+            name=wording.chart_label(group),
+            line={"color": SERIES[index % len(SERIES)], "width": 2.4},
+            hovertemplate="%{x}: %{y:.1%}<extra>%{fullData.name}</extra>",
+            showlegend=True,
+        )
+        words.append((group, rows["overall_rate"].iloc[-1]))
+    figure.update_yaxes(rangemode="tozero", **axis("share"))
+    figure.update_xaxes(type="category")
+    text = f"Share that reaches the last step, by {wording.heading_of_column(by).lower()}. "
+    text += extremes([name for name, _ in words], [rate for _, rate in words], "share")
+    return finish(figure, title, text, table, height=420)
+
+
+def _funnel_words(table: pd.DataFrame) -> str:
+    if table.empty:
+        return "No step was entered."
+    first, last = table.iloc[0], table.iloc[-1]
+    words = (
+        f"{wording.as_text(first.entered, 'count')} entered at {first.step}; "
+        f"{wording.as_text(last.entered, 'count')} reached {last.step} "
+        f"({wording.as_text(last.overall_rate, 'share')})."
+    )
+    known = table.iloc[1:].dropna(subset=["step_rate"])
+    if len(known):
+        worst = known.loc[known["step_rate"].idxmin()]
+        rate = wording.as_text(worst.step_rate, "share")
+        words += f" The narrowest step is {worst.step}: {rate} of the step before."
+    return words
