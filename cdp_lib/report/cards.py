@@ -35,12 +35,14 @@ def card_html(
     previous: Mapping | None = None,
     history: Sequence[float | None] = (),
     link: str = "",
+    since: str = "last week",
     with_style: bool = False,
 ) -> str:
     """One headline (as `Headline.to_json` writes it) as a card.
 
     `previous` is the same headline in the report before; `history` its values in earlier
-    reports, oldest first; `link` the page to open. All text is escaped.
+    reports, oldest first; `link` the page to open; `since` the words for the report before. All
+    text is escaped.
     """
     unit, currency = headline["unit"], headline.get("currency", "")
     value = wording.as_text(headline["value"], unit, currency)
@@ -56,7 +58,7 @@ def card_html(
         if interval
         else "</p>",
         f'<p class="sentence">{escape(headline["sentence"])}</p>',
-        f"<footer>{_foot(headline, previous, history)}</footer>",
+        f"<footer>{_foot(headline, previous, history, since)}</footer>",
         "</article>",
     ]
     return (style("card.css") if with_style else "") + "".join(parts)
@@ -85,7 +87,7 @@ def sparkline_svg(values: Sequence[float | None], width: int = 120, height: int 
     )
 
 
-def change_html(headline: Mapping, previous: Mapping | None) -> str:
+def change_html(headline: Mapping, previous: Mapping | None, since: str = "last week") -> str:
     """The change since the report before; inside the interval it is called no clear change."""
     if previous is None or previous.get("value") is None or headline["value"] is None:
         return ""
@@ -95,21 +97,23 @@ def change_html(headline: Mapping, previous: Mapping | None) -> str:
     )
     low, high = headline["low"], headline["high"]
     if now == before:
-        return '<span class="change same">unchanged since last week</span>'
+        return f'<span class="change same">unchanged since {escape(since)}</span>'
     if low is not None and high is not None and low <= before <= high:
-        return f'<span class="change same">{text} since last week: no clear change</span>'
+        return f'<span class="change same">{text} since {escape(since)}: no clear change</span>'
     rose, higher_is = now > before, headline.get("higher_is", "neutral")
     tone = "same" if higher_is == "neutral" else _tone(rose, higher_is)
     arrow = "▲" if rose else "▼"
-    return f'<span class="change {tone}">{arrow} {text} since last week</span>'
+    return f'<span class="change {tone}">{arrow} {text} since {escape(since)}</span>'
 
 
 def _tone(rose: bool, higher_is: str) -> str:
     return "better" if rose == (higher_is == "better") else "worse"
 
 
-def _foot(headline: Mapping, previous: Mapping | None, history: Sequence[float | None]) -> str:
+def _foot(
+    headline: Mapping, previous: Mapping | None, history: Sequence[float | None], since: str
+) -> str:
     series = [*history, headline["value"]] if history else list(headline.get("trend", ()))
     n = headline.get("n")
     behind = f'<span class="behind">n = {escape(wording.as_text(n, "count"))}</span>' if n else ""
-    return change_html(headline, previous) + behind + sparkline_svg(series)
+    return change_html(headline, previous, since) + behind + sparkline_svg(series)

@@ -57,7 +57,13 @@ def finish(
     """
     figure.update_layout(
         template="none",
-        title={"text": escape(title, quote=False), "x": 0, "xref": "paper", "font": {"size": 17}, "xanchor": "left"},
+        title={
+            "text": escape(title, quote=False),
+            "x": 0,
+            "xref": "paper",
+            "font": {"size": 17},
+            "xanchor": "left",
+        },
         font={"family": FONT, "size": 13, "color": INK},
         paper_bgcolor="#ffffff",
         plot_bgcolor="#ffffff",

@@ -1,0 +1,108 @@
+"""Parameters of a notebook: which it has, and whether a given value fits."""
+
+import ast
+from contextlib import suppress
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from cdp_lib.checks import Refusal, one_of
+
+_BY_TYPE = {"int": int, "float": float, "str": str, "bool": bool, "list": list}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: its name, the default the notebook gives it, and the comment beside it."""
+
+    name: str
+    default: object
+    comment: str
+
+
+def notebook_parameters(notebook: Path) -> dict[str, Parameter]:
+    """The parameters that a notebook declares, by name.
+
+    Raises Refusal when the notebook has no cell tagged `parameters`, or when a default is not
+    a literal (papermill could then not replace it as a whole).
+    """
+    import nbformat
+    from papermill.inspection import inspect_notebook
+
+    place = notebook.name
+    try:
+        read = nbformat.read(notebook, as_version=4)
+    except Exception as error:
+        raise Refusal("notebook", place, f"cannot be read: {error}", "save it again") from error
+    tagged = [cell for cell in read.cells if "parameters" in cell.metadata.get("tags", [])]
+    if not tagged:
+        raise Refusal(
+            "notebook",
+            place,
+            "has no cell tagged 'parameters'",
+            "tag the first code cell 'parameters', else values given to it are overwritten",
+        )
+    declared = {}
+    for name, found in inspect_notebook(read).items():
+        try:
+            default = ast.literal_eval(found["default"])
+        except (ValueError, SyntaxError) as error:
+            raise Refusal(
+                f"{place}: {name}",
+                found["default"],
+                "the default is not a literal",
+                "write a number, a text, True, False or a list",
+            ) from error
+        declared[name] = Parameter(name, default, found["help"])
+    return declared
+
+
+def fit(notebook: str, declared: dict[str, Parameter], given: dict[str, object]) -> dict:
+    """The given values as the notebook will take them; text is read as the default's type.
+
+    Raises Refusal for a name that the notebook does not declare and for a value that does not
+    fit its default's type.
+    """
+    fitted = {}
+    for name, value in given.items():
+        if name not in declared:
+            one_of(f"parameter of {notebook}", name, declared)
+        fitted[name] = _as_type_of(declared[name].default, value, f"{notebook}.{name}")
+    return fitted
+
+
+def by_notebook(texts: list[str], notebooks: list[str]) -> dict[str, dict[str, str]]:
+    """Read `notebook.name=value` texts; the notebook may be a unique beginning of its name.
+
+    >>> by_notebook(["02.idle_hours=48"], ["01_data_health", "02_abandonment_funnel"])
+    {'02_abandonment_funnel': {'idle_hours': '48'}}
+    """
+    found: dict[str, dict[str, str]] = {}
+    for text in texts:
+        left, equals, value = text.partition("=")
+        notebook, dot, name = left.strip().rpartition(".")
+        if not equals or not dot or not name:
+            raise Refusal("-p", text, "cannot be read", "write -p notebook.name=value")
+        full = [known for known in notebooks if known == notebook]
+        full = full or [known for known in notebooks if known.startswith(notebook)]
+        if len(full) != 1:
+            near = get_close_matches(notebook, notebooks, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            problem = "names several notebooks" if full else "no such notebook"
+            raise Refusal("-p", text, problem, f"{hint}choose one of {', '.join(notebooks)}")
+        found.setdefault(full[0], {})[name] = value
+    return found
+
+
+def _as_type_of(default: object, value: object, place: str) -> object:
+    kind = type(default)
+    if isinstance(value, str) and kind is not str:
+        with suppress(ValueError, SyntaxError):
+            value = ast.literal_eval(value.strip().capitalize() if kind is bool else value)
+    if kind is float and type(value) is int:
+        return float(value)
+    if default is None or type(value) is kind:
+        return value
+    raise Refusal(
+        place, value, f"is not of the type {kind.__name__}", f"the default is {default!r}"
+    )

@@ -1,0 +1,164 @@
+"""The weekly run: every notebook headless and in parallel, one folder published per ISO week.
+
+A notebook that fails or lacks a table is named on the overview with its message and stops no
+other. Numbers are the same whenever the same week is run again; only seconds and memory differ.
+"""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from cdp_lib.checks import Refusal, at_least
+from cdp_lib.report import parameters as given_parameters
+from cdp_lib.report.execute import Executed, execute
+from cdp_lib.report.progress import Quiet
+from cdp_lib.report.record import Outcome, notebook_text, scrub
+
+
+@dataclass(frozen=True)
+class Weekly:
+    """A published week: its ISO name, its folder, and how each notebook went."""
+
+    week: str
+    folder: Path
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def index(self) -> Path:
+        """The page to open first."""
+        return self.folder / "index.html"
+
+    @property
+    def failed(self) -> bool:
+        """Whether a notebook failed; one that was not run for want of a table did not."""
+        return any(outcome.status == "failed" for outcome in self.outcomes)
+
+
+def weekly(
+    shop: str,
+    as_of: str | None = None,
+    out: str | Path = "reports",
+    only: Iterable[str] = (),
+    jobs: int = 2,
+    parameters: Iterable[str] = (),
+    notebooks_dir: str | Path = "notebooks",
+    timeout_seconds: float | None = None,
+    progress: Quiet | None = None,
+) -> Weekly:
+    """Run the notebooks on a shop and publish `<out>/<ISO week>/index.html`.
+
+    `only` names notebooks (a unique beginning is enough): the others keep their pages of an
+    earlier run of the same week. `parameters` are texts `notebook.name=value`. At most `jobs`
+    notebooks run at once, each for at most `timeout_seconds`.
+
+    Raises Refusal for an unknown notebook, parameter or shop, and while another run of the
+    same week is under way.
+    """
+    from cdp_lib.report.assemble import assemble, earlier_pages
+    from cdp_lib.report.publish import building, publish
+    from cdp_lib.tables import open_shop
+    from cdp_lib.windows import iso_week
+
+    at_least("jobs", jobs, 1)
+    found = find_notebooks(notebooks_dir)
+    chosen = _chosen(found, only)
+    given = given_parameters.by_notebook(list(parameters), list(found))
+    declared = {name: given_parameters.notebook_parameters(found[name]) for name in chosen}
+    opened = open_shop(shop, as_of=as_of or None)
+    fixed = {"shop": str(shop), "as_of": f"{opened.as_of:%Y-%m-%dT%H:%M:%SZ}"}
+    values = {name: _values(name, declared[name], fixed, given.get(name, {})) for name in chosen}
+    for name in given:
+        if name not in chosen:
+            raise Refusal("-p", name, "this notebook is not run", "leave it out, or widen --only")
+
+    out, week = Path(out), iso_week(opened.as_of)
+    progress = progress or Quiet()
+    with building(out, week) as folder, progress:
+        with ThreadPoolExecutor(jobs) as pool:
+            work = {
+                name: pool.submit(
+                    _run_one, found[name], values[name], timeout_seconds, jobs, progress
+                )
+                for name in chosen
+            }
+            kept = earlier_pages(out / week, opened, set(found) - set(chosen))
+            executed = {name: future.result() for name, future in work.items()}
+        outcomes = assemble(folder, out, week, opened, executed, values, kept)
+        link = publish(out, week, folder)
+    return Weekly(week, link, tuple(outcomes))
+
+
+def run_notebook(
+    notebook: str | Path,
+    parameters: Mapping[str, object] | None = None,
+    out: str | Path | None = None,
+    timeout_seconds: float | None = None,
+    progress: Quiet | None = None,
+) -> tuple[Executed, Path]:
+    """Run one notebook; the executed notebook and its page go to `out`, by default `reports`.
+
+    Returns how it went and the path of the page.
+    """
+    from cdp_lib.report.page import page_html
+
+    path = Path(notebook)
+    if not path.is_file():
+        raise Refusal("notebook", str(notebook), "no such file", "give the path of an .ipynb file")
+    declared = given_parameters.notebook_parameters(path)
+    values = given_parameters.fit(path.stem, declared, dict(parameters or {}))
+    with progress or Quiet() as shown:
+        executed = _run_one(path, values, timeout_seconds, 1, shown)
+    folder = Path(out or "reports")
+    folder.mkdir(parents=True, exist_ok=True)
+    page = folder / f"{path.stem}.html"
+    page.with_suffix(".ipynb").write_text(notebook_text(executed.notebook), encoding="utf-8")
+    page.write_bytes(page_html(executed.notebook).encode())
+    return executed, page
+
+
+def find_notebooks(folder: str | Path) -> dict[str, Path]:
+    """The notebooks of a folder by name, in order; looked for here, then beside the library."""
+    places = [Path(folder), Path(__file__).parents[2] / folder]
+    for place in places:
+        if place.is_dir():
+            found = {path.stem: path for path in sorted(place.glob("*.ipynb"))}
+            if found:
+                return found
+    raise Refusal("notebooks", str(folder), "no notebook there", "name a folder of .ipynb files")
+
+
+def _run_one(path: Path, values: dict, timeout_seconds, jobs: int, progress: Quiet) -> Executed:
+    import os
+
+    progress.started(path.stem)
+    done = execute(
+        path,
+        values,
+        timeout_seconds,
+        threads=max(1, (os.cpu_count() or 1) // jobs),
+        on_cell=lambda cell, total: progress.cell(path.stem, cell, total),
+    )
+    progress.ended(path.stem, done.status, scrub(done.message), done.seconds)
+    return done
+
+
+def _chosen(found: Mapping[str, Path], only: Iterable[str]) -> list[str]:
+    chosen = set()
+    for beginning in only:
+        names = [name for name in found if name == beginning or name.startswith(beginning)]
+        if len(names) != 1:
+            problem = "names several notebooks" if names else "no such notebook"
+            raise Refusal("--only", beginning, problem, f"choose one of {', '.join(found)}")
+        chosen.add(names[0])
+    return [name for name in found if name in chosen or not chosen]
+
+
+def _values(name: str, declared: Mapping, fixed: Mapping, given: Mapping) -> dict:
+    for taken in fixed:
+        if taken in given:
+            raise Refusal(
+                "-p", f"{name}.{taken}", "is set for all notebooks at once", f"use --{taken}"
+            )
+    own = {key: value for key, value in fixed.items() if key in declared}
+    return own | given_parameters.fit(name, declared, given)
