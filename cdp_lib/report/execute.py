@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL
 
 KERNEL_ENV = {
     "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep, so that two notebooks share the cores
@@ -166,7 +167,7 @@ def _register() -> None:
             watcher = threading.Thread(target=job.watch, args=(client, over), daemon=True)
             watcher.start()
             try:
-                return client.execute(env=job.env)
+                return client.execute(env=job.env, stdout=DEVNULL, stderr=DEVNULL)
             finally:
                 over.set()
                 watcher.join()
