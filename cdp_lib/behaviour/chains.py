@@ -1,0 +1,160 @@
+"""Ordered chains of steps on the engine: who got how far, and from which start.
+
+A chain is one row per step, at times t1 ≤ t2 ≤ … . Two facts make it cheap and exact.
+
+The latest start dominates: of all starts that reach a given row of step k, the latest leaves
+every later step the most time, and no rule looks at the others. So a row of step k keeps one
+start.
+
+The latest chain row dominates: within a unit, the later a row of step k, the later its start.
+(Two chains that cross may swap their tails.) So the latest row of step k before a row of step
+k + 1 has the latest start, the shortest way and the fewest exclusions on it.
+
+The first fact makes a step an equi-join with a maximum, on the unit and on the span of time:
+time is cut into spans of one window's length, and a row meets the chains that began in its own
+span or in the one before. That is the fastest form while a unit has few rows. For a unit with
+very many (a robot, an id that everybody shares) the pairs would grow as their square; there
+the second fact makes the step a running maximum, which stays linear.
+"""
+
+import ibis
+import ibis.expr.types as ir
+
+from cdp_lib.behaviour.funnel_plan import Plan, interval
+
+# A unit with more rows than this in the later steps goes by the running maximum.
+BUSY = 2_000
+
+
+def chains(plan: Plan, busy: bool) -> list[ir.Table]:
+    """One table per step: a row per chain end, with the keys, `start`, `t` and `prev`.
+
+    `prev` is the instant of the step before. With attempts "any" and "first" a row is an
+    instant of the step and `start` its latest start; with "every" it is a start and `t` an
+    instant at which that start reaches the step, the first one alone where the order is the
+    only rule. `busy` says that some unit has very many rows.
+    """
+    first = plan.rows(plan.steps[0], starts=True)
+    if plan.attempts == "first":
+        # A start must be its unit's first, whatever week or held value is asked for.
+        earliest = first.group_by("unit").agg(t=first.t.min())
+        first = first.semi_join(earliest, ["unit", "t"])
+    if plan.attempts == "every":
+        first = first.select(*plan.keys, "t").distinct()
+    reached = [first.select(*plan.keys, start=first.t, t=first.t, prev=first.t)]
+    breaks = _breaks(plan)
+    crowd = _crowd(plan) if busy else None
+    for k in range(1, len(plan.steps)):
+        rows = plan.rows(plan.steps[k])
+        if breaks is not None:
+            rows = _carry(breaks, rows, plan.keys, strict=True)
+        if crowd is None:
+            met = _by_join(plan, k, reached[-1], rows)
+        else:
+            calm = _by_join(plan, k, reached[-1], rows.anti_join(crowd, plan.keys))
+            kept = reached[-1].semi_join(crowd, plan.keys)
+            met = calm.union(_by_sweep(plan, k, kept, rows.semi_join(crowd, plan.keys)))
+        reached.append(_best(plan, met))
+    return reached
+
+
+def has_crowd(plan: Plan) -> bool:
+    """Whether a unit has so many rows that pairs of them must not be formed."""
+    # All pairs of a start with a row are needed where attempts are told apart by rules.
+    return plan.attempts != "every" and bool(_crowd(plan).count().execute())
+
+
+def last_break(plan: Plan) -> ir.Table | None:
+    """Per key the instant `broken` of its last excluded event, or None without exclusions."""
+    breaks = _breaks(plan)
+    return None if breaks is None else breaks.group_by(plan.keys).agg(broken=breaks.broken.max())
+
+
+def _crowd(plan: Plan) -> ir.Table:
+    rows = ibis.union(*(plan.rows(step).select(*plan.keys) for step in plan.steps[1:]))
+    counted = rows.group_by(plan.keys).agg(n_rows=rows.count())
+    return counted.filter(counted.n_rows > BUSY).select(*plan.keys)
+
+
+def _breaks(plan: Plan) -> ir.Table | None:
+    if not plan.exclude:
+        return None
+    rows = (
+        ibis.union(*map(plan.rows, plan.exclude))
+        if plan.exclude[1:]
+        else plan.rows(plan.exclude[0])
+    )
+    return rows.select(*plan.keys, "t", broken=rows.t)
+
+
+def _by_join(plan: Plan, k: int, reached: ir.Table, rows: ir.Table) -> ir.Table:
+    """Every pair of a chain and a row of step k that may follow it."""
+    begun = reached.select(
+        *plan.keys,
+        "start",
+        at=reached.t,
+        ends=_ends(plan, reached),
+        span=_span(plan, reached.start),
+    )
+    rows = rows.mutate(span=_span(plan, rows.t))
+    rows = rows.mutate(span=ibis.array([rows.span, rows.span - 1]).unnest())
+    return _allowed(plan, k, rows.join(begun, [*plan.keys, "span"]))
+
+
+def _by_sweep(plan: Plan, k: int, reached: ir.Table, rows: ir.Table) -> ir.Table:
+    """Every row of step k with the latest chain before it, if it may follow that one."""
+    marks = reached.select(*plan.keys, "t", "start", at=reached.t)
+    met = _carry(marks, rows, plan.keys, strict=plan.strict(k))
+    return _allowed(plan, k, met.mutate(ends=_ends(plan, met)))
+
+
+def _ends(plan: Plan, reached: ir.Table) -> ir.TimestampColumn:
+    return reached.start + interval(plan.window)
+
+
+def _span(plan: Plan, moment: ir.TimestampColumn) -> ir.IntegerColumn:
+    # Whole seconds, rounded up: a span may be longer than the window, never shorter.
+    seconds = -(-plan.window.total_seconds() // 1)
+    return (moment.epoch_seconds() / seconds).floor().cast("int64")
+
+
+def _allowed(plan: Plan, k: int, met: ir.Table) -> ir.Table:
+    """The meetings that keep the rules of step k: the keys, `start`, `t` and `at`."""
+    rules = [met.at < met.t if plan.strict(k) else met.at <= met.t, met.t < met.ends]
+    within = plan.within(k)
+    if within is not None:
+        rules.append(met.t < met.at + interval(within))
+    if plan.exclude:
+        rules.append(met.broken.isnull() | (met.broken <= met.at))
+    return met.filter(*rules).select(*plan.keys, "start", "t", "at")
+
+
+def _best(plan: Plan, met: ir.Table) -> ir.Table:
+    if plan.attempts != "every":
+        best = met.group_by([*plan.keys, "t"]).agg(start=met.start.max(), prev=met.at.max())
+    elif plan.bounded:
+        best = met.group_by([*plan.keys, "start", "t"]).agg(prev=met.at.max())
+    else:
+        best = met.group_by([*plan.keys, "start"]).agg(t=met.t.min(), prev=met.at.max())
+    return best.select(*plan.keys, "start", "t", "prev")
+
+
+def _carry(marks: ir.Table, rows: ir.Table, keys: list[str], strict: bool) -> ir.Table:
+    """Each row with the marks' values as they last stood at (strict: before) its instant.
+
+    The values must never fall over a key's time: each is a running maximum.
+    """
+    values = [name for name in marks.columns if name not in (*keys, "t")]
+    rank = 1 if strict else -1
+    blank = {name: ibis.null(marks[name].type()) for name in values if name not in rows.columns}
+    extra = [name for name in rows.columns if name not in (*keys, "t")]
+    empty = {name: ibis.null(rows[name].type()) for name in extra}
+    order = [*keys, "t", "rank", *values, *extra]
+    both = (
+        rows.mutate(rank=ibis.literal(0, "int8"), **blank)
+        .select(*order)
+        .union(marks.mutate(rank=ibis.literal(rank, "int8"), **empty).select(*order))
+    )
+    sofar = ibis.cumulative_window(group_by=keys, order_by=["t", "rank"])
+    swept = both.mutate(**{name: both[name].max().over(sofar) for name in values})
+    return swept.filter(swept["rank"] == 0).drop("rank")
