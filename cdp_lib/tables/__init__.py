@@ -1,0 +1,6 @@
+"""What we know: a shop's tables in contract form, checked, with visits and people."""
+
+from cdp_lib.tables.contract import CONTRACT, EVENTS
+from cdp_lib.tables.source import Shop, open_shop
+
+__all__ = ["CONTRACT", "EVENTS", "Shop", "open_shop"]

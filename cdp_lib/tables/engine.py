@@ -12,6 +12,7 @@ from cdp_lib.checks import Refusal
 
 if TYPE_CHECKING:
     from ibis.backends import BaseBackend
+    from ibis.expr.types import Table
 
 ENGINES = ("duckdb", "pyspark")
 
@@ -73,3 +74,70 @@ def _pyspark(master: str, settings: dict[str, str]) -> BaseBackend:
     session.conf.set("spark.sql.timestampType", "TIMESTAMP_NTZ")
     session.conf.set("spark.sql.execution.arrow.pyspark.enabled", "true")
     return ibis.pyspark.connect(session)
+
+
+def read_files(
+    con: BaseBackend,
+    name: str,
+    paths: list[str],
+    header: tuple[str, ...] | None = None,
+    delimiter: str = ",",
+) -> Table:
+    """Parquet or CSV files, all of one kind, as the view `name`; CSV values stay texts.
+
+    Columns are matched by name over the files. `header` names the columns of CSV files that
+    have no header line.
+    """
+    parquet = paths[0].endswith((".parquet", ".pq"))
+    if con.name == "pyspark":
+        reader = con._session.read
+        if parquet:
+            frame = reader.option("mergeSchema", len(paths) > 1).parquet(*paths)
+        else:
+            frame = reader.csv(
+                paths, header=header is None, sep=delimiter, inferSchema=False, escape='"',
+                multiLine=True, enforceSchema=False,
+            )  # fmt: skip
+            frame = frame.toDF(*header) if header else frame
+        frame.createOrReplaceTempView(name)
+        return con.table(name)
+    if parquet:
+        return con.read_parquet(paths, table_name=name, union_by_name=len(paths) > 1)
+    named = {"header": False, "names": list(header)} if header else {"header": True}
+    return con.read_csv(
+        paths, table_name=name, all_varchar=True, delim=delimiter, quote='"', escape='"',
+        union_by_name=len(paths) > 1 and header is None, **named,
+    )  # fmt: skip
+
+
+def select_from(con: BaseBackend, source: Table, query: str, place: str) -> Table:
+    """One SELECT, in DuckDB's dialect, over the table `source` and nothing else."""
+    import sqlglot
+    from sqlglot import exp
+
+    try:
+        statements = sqlglot.parse(query, read="duckdb")
+    except sqlglot.errors.ParseError as error:
+        raise Refusal(place, query, str(error).splitlines()[0], "write one SELECT") from error
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
+        raise Refusal(place, query, "not one SELECT", "write select … from source")
+    own = {cte.alias for cte in statements[0].find_all(exp.CTE)}
+    for table in statements[0].find_all(exp.Table):
+        if table.name not in own | {"source"} or table.db:
+            raise Refusal(
+                place, table.sql(), "not the table of this section", "select from `source`"
+            )
+    return source.alias(f"{source.get_name()}_source").sql(
+        _renamed(statements[0], f"{source.get_name()}_source"), dialect="duckdb"
+    )
+
+
+def _renamed(statement, name: str) -> str:
+    from sqlglot import exp
+
+    for table in statement.find_all(exp.Table):
+        if table.name == "source":
+            alias = table.alias or "source"
+            table.set("this", exp.to_identifier(name))
+            table.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
+    return statement.sql(dialect="duckdb")

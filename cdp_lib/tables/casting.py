@@ -1,0 +1,211 @@
+"""Values of any type into the contract's types, on the engine; what cannot be read is flagged.
+
+Each function returns the value and a boolean expression that is true where something was there
+and could not be read, or None where that cannot happen. NaN, an empty text and null all mean
+that nothing was there.
+"""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.datatypes as dt
+from ibis.expr.types import BooleanValue, Value
+
+from cdp_lib.checks import Refusal
+
+MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+# pandas keeps instants of 1677 to 2262; anything outside these years is not a time of a shop.
+EARLIEST, LATEST = "1800-01-01", "2200-01-01"
+_EARLIEST_US, _LATEST_US = -5_364_662_400_000_000, 7_258_118_400_000_000
+_OFFSET = r":\d{2}(?:\.\d+)?\s*([+-]\d{2}:?\d{2})\s*$"
+_JAVA = {
+    "%Y": "yyyy", "%y": "yy", "%m": "MM", "%d": "dd", "%H": "HH", "%I": "hh", "%M": "mm",
+    "%S": "ss", "%f": "SSSSSS", "%p": "a", "%b": "MMM", "%B": "MMMM", "%j": "DDD",
+}  # fmt: skip
+
+
+@ibis.udf.scalar.builtin(name="make_timestamp")
+def _duckdb_from_us(us: int) -> dt.timestamp: ...
+
+
+@ibis.udf.scalar.builtin(name="timestamp_micros")
+def _spark_from_us(us: int) -> dt.Timestamp(timezone="UTC"): ...
+
+
+@ibis.udf.scalar.builtin(name="try_strptime")
+def _duckdb_parse(text: str, form: str) -> dt.timestamp: ...
+
+
+@ibis.udf.scalar.builtin(name="try_to_timestamp")
+def _spark_parse(text: str, form: str) -> dt.timestamp: ...
+
+
+@ibis.udf.scalar.builtin(name="to_utc_timestamp")
+def _spark_to_utc(local: dt.timestamp, zone: str) -> dt.Timestamp(timezone="UTC"): ...
+
+
+def read_as(
+    value: Value,
+    dtype: str,
+    engine: str,
+    place: str,
+    unit: str | None = None,
+    form: str | None = None,
+) -> tuple[Value, BooleanValue | None]:
+    """A column read as a contract type: "string", "int64", "float64", "boolean", "timestamp".
+
+    unit tells what a number that is an instant counts; form is the strptime format of a text.
+    Raises Refusal for a type that can never be read so (a list as an id, a number without its
+    unit as an instant).
+    """
+    reader = {
+        "string": _text,
+        "float64": _number,
+        "int64": _whole,
+        "boolean": _truth,
+    }.get(dtype)
+    if reader:
+        return reader(value, place)
+    return _instant(value, engine, place, unit, form)
+
+
+def _wrong(value: Value, place: str, wanted: str, fix: str) -> Refusal:
+    return Refusal(place, str(value.type()), f"cannot be read as {wanted}", fix)
+
+
+def _blank_is_null(value: Value) -> Value:
+    return value.strip().nullif("")
+
+
+def _text(value: Value, place: str) -> tuple[Value, BooleanValue | None]:
+    kind = value.type()
+    if kind.is_string():
+        return value.nullif(""), None
+    if kind.is_nested() or kind.is_binary():
+        raise _wrong(value, place, "a text", "map a plain column, or unnest it in a query")
+    if kind.is_floating():
+        # An id that pandas wrote beside missing ones is 17850.0, and means 17850.
+        whole = value.abs() < 2**53
+        text = ibis.ifelse(
+            whole & (value == value.floor()), value.floor().cast("int64").cast("string"),
+            value.cast("string"),
+        )  # fmt: skip
+        return ibis.ifelse(value.isnan(), ibis.null("string"), text), None
+    return value.cast("string"), None
+
+
+def _number(value: Value, place: str) -> tuple[Value, BooleanValue | None]:
+    kind = value.type()
+    if kind.is_integer() or kind.is_decimal():
+        return value.cast("float64"), None
+    if kind.is_boolean():
+        return value.cast("int64").cast("float64"), None
+    missing = value.isnull()
+    if kind.is_string():
+        blank = _blank_is_null(value)
+        missing = blank.isnull() | blank.lower().isin(["nan", "null", "none", "na"])
+        value = blank.try_cast("float64")
+    elif not kind.is_floating():
+        raise _wrong(value, place, "a number", "map another column, or compute one in a query")
+    else:
+        missing = missing | value.isnan()
+    finite = value.abs() < 1e300
+    read = ibis.ifelse(value.isnan() | ~finite, ibis.null("float64"), value.cast("float64"))
+    return read, read.isnull() & ~missing
+
+
+def _whole(value: Value, place: str) -> tuple[Value, BooleanValue | None]:
+    if value.type().is_integer():
+        return value.cast("int64"), None
+    number, failed = _number(value, place)
+    whole = (number == number.floor()) & (number.abs() < 2**53)
+    read = ibis.ifelse(whole, number, ibis.null("float64")).cast("int64")
+    broken = number.notnull() & read.isnull()
+    return read, broken if failed is None else broken | failed
+
+
+def _truth(value: Value, place: str) -> tuple[Value, BooleanValue | None]:
+    kind = value.type()
+    if kind.is_boolean():
+        return value, None
+    if kind.is_string():
+        word = _blank_is_null(value).lower()
+        read = word.cases(
+            *[(yes, True) for yes in ("true", "t", "yes", "y", "1", "1.0")],
+            *[(no, False) for no in ("false", "f", "no", "n", "0", "0.0")],
+            else_=ibis.null("boolean"),
+        )
+        return read, word.notnull() & read.isnull()
+    number, failed = _number(value, place)
+    read = number.cases((1.0, True), (0.0, False), else_=ibis.null("boolean"))
+    broken = number.notnull() & read.isnull()
+    return read, broken if failed is None else broken | failed
+
+
+def _instant(
+    value: Value, engine: str, place: str, unit: str | None, form: str | None
+) -> tuple[Value, BooleanValue | None]:
+    kind = value.type()
+    missing = value.isnull()
+    if kind.is_numeric() and form is not None:
+        value, _ = _text(value, place)
+        kind = value.type()
+    if kind.is_timestamp() or kind.is_date():
+        read = value.cast("timestamp")
+    elif kind.is_numeric():
+        if unit is None:
+            raise _wrong(
+                value,
+                place,
+                "an instant",
+                'give its unit: { from = "…", unit = "s" | "ms" | "us" }',
+            )
+        read = _from_number(value, engine, unit)
+        missing = missing | value.isnan() if kind.is_floating() else missing
+    elif kind.is_string():
+        blank = _blank_is_null(value)
+        missing = blank.isnull()
+        if unit is not None:
+            read = _from_number(blank.try_cast("float64"), engine, unit)
+        else:
+            read = _from_text(blank, engine, place, form)
+    else:
+        raise _wrong(value, place, "an instant", "map a timestamp, a date, a text or a number")
+    sane = (read >= ibis.timestamp(EARLIEST)) & (read < ibis.timestamp(LATEST))
+    read = ibis.ifelse(sane, read, ibis.null("timestamp"))
+    return read, read.isnull() & ~missing
+
+
+def _from_number(value: Value, engine: str, unit: str) -> Value:
+    scale = MICROSECONDS[unit]
+    inside = (value >= _EARLIEST_US // scale) & (value < _LATEST_US // scale)
+    us = ibis.ifelse(inside, value, ibis.null(value.type())) * scale
+    us = us.round().cast("int64") if us.type().is_floating() else us.cast("int64")
+    return (_spark_from_us if engine == "pyspark" else _duckdb_from_us)(us).cast("timestamp")
+
+
+def _from_text(value: Value, engine: str, place: str, form: str | None) -> Value:
+    if form is not None:
+        if engine != "pyspark":
+            return _duckdb_parse(value, form)
+        return _spark_parse(value, _java_format(form, place)).cast("timestamp")
+    read = value.try_cast(dt.Timestamp(timezone="UTC")).cast("timestamp")
+    if engine != "pyspark":
+        return read
+    # Spark drops the offset of a naive timestamp, DuckDB applies it; apply it on both.
+    offset = value.re_extract(_OFFSET, 1)
+    zone = ibis.ifelse(offset.length() > 0, offset, "UTC")
+    return _spark_to_utc(read, zone).cast("timestamp")
+
+
+def _java_format(form: str, place: str) -> str:
+    out, rest = "", form
+    while rest:
+        if rest[0] == "%":
+            if rest[:2] not in _JAVA:
+                raise Refusal(place, form, f"{rest[:2]} is not supported on Spark",
+                              f"use {' '.join(_JAVA)}")  # fmt: skip
+            out, rest = out + _JAVA[rest[:2]], rest[2:]
+        else:
+            out, rest = out + (f"'{rest[0]}'" if rest[0].isalpha() else rest[0]), rest[1:]
+    return out

@@ -1,0 +1,162 @@
+"""Visits and people: which events belong to one visit, and which visitors are one customer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ibis
+from ibis.expr.types import Table
+
+from cdp_lib.checks import above
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How far the events of a shop are tied to people.
+
+    n_events: events in all. without_id_rate: share with neither visitor nor customer; no journey
+    has them. known_rate: share that carry a customer themselves. stitched_rate: share that carry
+    none and got one. n_visitors: visitors seen. n_shared_visitors: visitors seen with two
+    customers or more. n_people: people, after stitching. Rates are over n_events; NaN without any.
+    """
+
+    n_events: int
+    without_id_rate: float
+    known_rate: float
+    stitched_rate: float
+    n_visitors: int
+    n_shared_visitors: int
+    n_people: int
+
+
+def sessions(events: Table, gap_minutes: float = 30) -> Table:
+    """The events of a visitor or customer, each with its visit.
+
+    In: events of the contract. Out: the same rows and columns, less the rows with neither
+    visitor_id nor customer_id. `visitor_id` is never null: an event without one gets
+    "c:<customer_id>". `session_id` is never null and belongs to one visitor alone. Where the
+    shop gives one it stands for a visit of that visitor, so an id that two visitors share is
+    two visits. Where it gives none, a visit ends when more than `gap_minutes` pass without an
+    event; exactly `gap_minutes` do not end it.
+    """
+    above("gap_minutes", gap_minutes, 0)
+    named = events.filter(events.visitor_id.notnull() | events.customer_id.notnull())
+    named = named.mutate(
+        visitor_id=ibis.coalesce(named.visitor_id, ibis.literal("c:") + named.customer_id)
+    )
+    given = named.filter(named.session_id.notnull())
+    given = given.mutate(session_id=given.visitor_id + "/" + given.session_id)
+    bare = named.filter(named.session_id.isnull())
+    by_visitor = ibis.window(group_by=bare.visitor_id, order_by=bare.occurred_at)
+    gap = ibis.interval(seconds=round(gap_minutes * 60))
+    before = bare.occurred_at.lag().over(by_visitor)
+    bare = bare.mutate(
+        starts__=ibis.ifelse(
+            before.isnull() | (bare.occurred_at > before + gap),
+            bare.occurred_at,
+            ibis.null("timestamp"),
+        )
+    )
+    # A range frame holds all events of one instant, so their order among themselves is nothing.
+    so_far = ibis.range_window(
+        group_by=bare.visitor_id, order_by=bare.occurred_at, preceding=None, following=0
+    )
+    started = bare.starts__.max().over(so_far)
+    bare = bare.mutate(session_id=bare.visitor_id + "#" + started.strftime("%Y%m%d%H%M%S")).drop(
+        "starts__"
+    )
+    return given.union(bare.select(given.columns))
+
+
+def links(events: Table, identities: Table | None = None) -> Table:
+    """Which visitors were seen to be which customers: distinct `visitor_id, customer_id`."""
+    pairs = events.filter(events.visitor_id.notnull() & events.customer_id.notnull())
+    pairs = pairs.select("visitor_id", "customer_id")
+    if identities is not None:
+        pairs = pairs.union(identities.select("visitor_id", "customer_id"))
+    return pairs.distinct()
+
+
+def stitch(visits: Table, identities: Table | None = None) -> Table:
+    """The events of `sessions`, each with the person it belongs to.
+
+    In: what `sessions` returns, and identities of the contract; both cut at the time as of which
+    people are known, since every link in them is used. Out: the same rows with
+    `person_id` ("c:<customer_id>" or "v:<visitor_id>") and `known` (the row itself carries a
+    customer).
+
+    A row that carries a customer is that customer's. Another row of a visitor that was ever
+    linked to one customer alone is that customer's too, so a login stitches what came before
+    it. A visitor linked to two customers or more is a shared device and no person: its other
+    rows belong to the customer of their visit where that has one alone, else to "v:<visitor>".
+    """
+    customers = (
+        links(visits, identities)
+        .group_by("visitor_id")
+        .aggregate(n_customers__=ibis._.customer_id.nunique(), only__=ibis._.customer_id.min())
+    )
+    known = visits.filter(visits.customer_id.notnull())
+    in_visit = known.group_by("session_id").aggregate(
+        n_in_visit__=ibis._.customer_id.nunique(), visit_customer__=ibis._.customer_id.min()
+    )
+    joined = visits.left_join(customers, "visitor_id", rname="{name}__r")
+    joined = joined.left_join(in_visit, "session_id", rname="{name}__s")
+    inferred = ibis.cases(
+        (joined.n_customers__ == 1, joined.only__),
+        (joined.n_in_visit__ == 1, joined.visit_customer__),
+        else_=ibis.null("string"),
+    )
+    customer = ibis.coalesce(joined.customer_id, inferred)
+    return joined.select(
+        *visits.columns,
+        person_id=ibis.coalesce(
+            ibis.literal("c:") + customer, ibis.literal("v:") + joined.visitor_id
+        ),
+        known=joined.customer_id.notnull(),
+    )
+
+
+def journeys(events: Table, identities: Table | None = None, gap_minutes: float = 30) -> Table:
+    """The events with their visit and person: `sessions`, `stitch`, and who is returning.
+
+    Out: every column of events (`visitor_id` and `session_id` as in `sessions`), then
+    `person_id`, `known` and `returning`: true where the visit began after the first event of
+    the person in the log, so false in the first visit that the log holds.
+    """
+    people = stitch(sessions(events, gap_minutes), identities)
+    first = people.occurred_at.min().over(group_by=people.person_id)
+    began = people.occurred_at.min().over(group_by=[people.person_id, people.session_id])
+    return people.mutate(returning=began > first)
+
+
+def coverage(events: Table, journey_table: Table, identities: Table | None = None) -> Coverage:
+    """How far the events are tied to people: two small queries. See Coverage for the fields."""
+    shared = (
+        links(events, identities)
+        .group_by("visitor_id")
+        .aggregate(n=ibis._.customer_id.nunique())
+        .filter(ibis._.n > 1)
+        .count()
+        .execute()
+    )
+    counted = events.aggregate(
+        n=events.count(),
+        bare=(events.visitor_id.isnull() & events.customer_id.isnull()).sum(),
+        known=events.customer_id.notnull().sum(),
+        visitors=events.visitor_id.nunique(),
+    ).execute().iloc[0]  # fmt: skip
+    people = journey_table.aggregate(
+        stitched=(~journey_table.known & journey_table.person_id.startswith("c:")).sum(),
+        n=journey_table.person_id.nunique(),
+    ).execute().iloc[0]  # fmt: skip
+    n = int(counted.n)
+    rate = (lambda k: float(k) / n) if n else (lambda k: float("nan"))
+    return Coverage(
+        n_events=n,
+        without_id_rate=rate(counted.bare),
+        known_rate=rate(counted.known),
+        stitched_rate=rate(people.stitched),
+        n_visitors=int(counted.visitors),
+        n_shared_visitors=int(shared),
+        n_people=int(people.n),
+    )
