@@ -36,9 +36,10 @@ ACTIONS = (
     "purchase",
 )
 KEPT = (
-    "event person_id visitor_id customer_id session_id occurred_at product_id price order_id "
-    "device_type touchpoint shipping_cost error known returning"
-).split()
+    *("event", "occurred_at", "person_id", "visitor_id", "customer_id", "session_id"),
+    *("product_id", "price", "order_id", "shipping_cost", "error"),
+    *("device_type", "touchpoint", "known", "returning"),
+)
 # How far an action gets in the checkout; a known person has no account step left to take.
 REACH = {
     "add_to_cart": 1,
@@ -61,10 +62,13 @@ def walk(journeys: Table) -> Table:
     an action of the cart, "line" for a further line of its purchase, "no_cart" for a purchase
     in no cart), `position` (order within the cart), `held` (pieces of the row's product in the
     cart after the row), `total` (pieces in the cart after the row), `reach` (1 to 7, how far
-    the action gets in the checkout), and the columns in `KEPT`.
+    the action gets in the checkout), and the columns of the log.
     """
-    rows = _numbered(_pieces(_keyed(journeys)))
-    return _account_steps(_placed(rows))
+    rows = _keyed(journeys).cache()
+    placed = _account_steps(_placed(_numbered(_pieces(rows))))
+    # The windows sort slim rows; what else a row says joins them at the end.
+    said = rows.select("key", "position", *KEPT)
+    return placed.join(said, ["key", "position"]).drop("key")
 
 
 def _running(*group: str, of: str = "position"):
@@ -153,5 +157,5 @@ def _account_steps(rows: Table) -> Table:
     reach = _.event.cases(*REACH.items()).cast("int64")
     known_checkout = (_.event == "begin_checkout") & _.known
     return rows.filter(~strays).mutate(reach=ibis.ifelse(known_checkout, 4, reach))[
-        ["cart_id", "role", "position", "held", "total", "reach", *KEPT]
+        ["key", "position", "cart_id", "role", "held", "total", "reach"]
     ]

@@ -26,19 +26,12 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
+from cdp_lib.behaviour import cart_sums
+from cdp_lib.behaviour.cart_sums import HOUR, STEPS
 from cdp_lib.behaviour.cart_walk import REACH, walk
 from cdp_lib.checks import above
 
 STATES = ("open", "abandoned", "emptied", "bought", "bought_later")
-STEPS = (
-    "add_to_cart",
-    "view_cart",
-    "begin_checkout",
-    "account",
-    "add_shipping_info",
-    "add_payment_info",
-    "purchase",
-)
 STOPS = {
     "add_to_cart": "in the cart",
     "view_cart": "viewing the cart",
@@ -48,15 +41,9 @@ STOPS = {
     "add_payment_info": "payment",
     "purchase": "the purchase",
 }
-TAKEN_BY = {"account": ["sign_up", "login"]}
-COLUMNS = (
-    "cart_id person_id visitor_id customer_id opened_at last_activity_at bought_at first_left_at "
-    "came_back_at longest_gap_hours idle_hours state furthest_step left_step stop_step n_items "
-    "n_products value guest device_type touchpoint returning shipping_cost n_errors n_sessions "
-    "n_actions checkout_at active_hours checkout_hours"
-).split()
+RAW = ("reach", "left_reach", "longest_gap", "pieces", "most_pieces", "priced", "n_unpriced")
+RAW += ("was_left", "known_last", "known_checkout", *(f"took_{step}" for step in STEPS))
 FORCED_ACCOUNT_RATE = 0.9
-HOUR = 3_600_000_000  # microseconds
 
 
 @dataclass(frozen=True)
@@ -105,8 +92,8 @@ def read(journeys: Table, as_of: datetime, idle_hours: float = 24) -> Carts:
     """
     above("idle_hours", idle_hours, 0)
     actions = walk(journeys.filter(journeys.occurred_at < ibis.literal(as_of))).cache()
-    lines = _lines(actions).cache()
-    carts = _summed(_gaps(actions, as_of, idle_hours), lines).cache()
+    lines = cart_sums.lines(actions).cache()
+    carts = cart_sums.carts(actions, lines, as_of, idle_hours).cache()
     steps = _steps(carts)
     alone = actions.filter(_.role == "no_cart")
     runs = alone.select("person_id", run=_.order_id.coalesce(_.session_id)).distinct()
@@ -117,91 +104,6 @@ def read(journeys: Table, as_of: datetime, idle_hours: float = 24) -> Carts:
         n_purchases_without_cart=int(runs.count().execute()),
         as_of=as_of,
         idle_hours=idle_hours,
-    )
-
-
-def _lines(actions: Table) -> Table:
-    rows = actions.filter((_.role == "cart") & _.product_id.notnull())
-    return (
-        rows.group_by("cart_id", "product_id")
-        .agg(
-            pieces=_.held.argmax(_.position),
-            price_seen=_.price.argmax(_.position, where=_.price.notnull()),
-            added_at=_.occurred_at.min(where=_.event == "add_to_cart"),
-            n_moves=_.event.isin(["add_to_cart", "remove_from_cart"]).sum(),
-        )
-        .filter(_.n_moves > 0)
-        .drop("n_moves")
-    )
-
-
-def _gaps(actions: Table, as_of: datetime, idle_hours: float) -> Table:
-    """Cart actions with the microseconds to the next one, and whether the cart was left there."""
-    rows = actions.filter(_.role == "cart")
-    cart = ibis.window(group_by="cart_id", order_by="position")
-    rows = rows.mutate(next_at=_.occurred_at.lead().over(cart))
-    rows = rows.mutate(
-        gap=_.next_at.delta(_.occurred_at, unit="microsecond"),
-        until_end=ibis.literal(as_of).delta(rows.occurred_at, unit="microsecond"),
-    )
-    # Nobody leaves an empty cart, unless it never showed what was in it.
-    whole = ibis.window(group_by="cart_id")
-    filled = (_.total > 0) | (_.total.max().over(whole) == 0)
-    idle = ibis.ifelse(filled, _.gap.coalesce(_.until_end), _.gap.coalesce(0))
-    left = (idle >= round(idle_hours * HOUR)) & (_.event != "purchase")
-    rows = rows.mutate(left=left)
-    left_at = ibis.ifelse(_.left, _.position, ibis.null("int64"))
-    return rows.mutate(left_position=left_at.min().over(whole))
-
-
-def _summed(rows: Table, lines: Table) -> Table:
-    def first(column):
-        return column.argmin(_.position, where=column.notnull())
-
-    begun = _.event == "begin_checkout"
-    carts = rows.group_by("cart_id").agg(
-        person_id=_.person_id.argmax(_.position, where=_.known).coalesce(
-            _.person_id.argmax(_.position)
-        ),
-        visitor_id=_.visitor_id.argmin(_.position),
-        customer_id=_.customer_id.argmax(_.position, where=_.customer_id.notnull()),
-        opened_at=_.occurred_at.min(),
-        last_activity_at=_.occurred_at.max(),
-        bought_at=_.occurred_at.min(where=_.event == "purchase"),
-        first_left_at=_.occurred_at.min(where=_.position == _.left_position),
-        came_back_at=_.occurred_at.min(where=_.position > _.left_position),
-        longest_gap=_.gap.max(),
-        was_left=_.left.any(),
-        reach=_.reach.max(),
-        left_reach=_.reach.max(where=_.position <= _.left_position),
-        pieces=_.total.argmax(_.position),
-        most_pieces=_.total.max(),
-        known_last=_.known.argmax(_.position),
-        known_checkout=_.known.argmin(_.position, where=begun),
-        device_type=first(_.device_type),
-        touchpoint=first(_.touchpoint),
-        returning=first(_.returning),
-        shipping_cost=_.shipping_cost.argmax(_.position, where=_.shipping_cost.notnull()),
-        n_errors=_.error.notnull().sum(),
-        n_sessions=_.session_id.nunique(),
-        n_actions=_.count(),
-        checkout_at=_.occurred_at.min(where=begun),
-        **{f"took_{step}": _.event.isin(TAKEN_BY.get(step, [step])).any() for step in STEPS},
-    )
-    left_in = (
-        lines.filter(_.pieces > 0)
-        .group_by("cart_id")
-        .agg(
-            n_products=_.count(),
-            priced=(_.pieces * _.price_seen).sum(),
-            n_unpriced=_.price_seen.isnull().sum(),
-        )
-    )
-    carts = carts.left_join(left_in, "cart_id").drop("cart_id_right")
-    return carts.mutate(
-        guest=~_.known_checkout.coalesce(_.known_last),
-        n_products=_.n_products.coalesce(0),
-        value=ibis.ifelse(_.n_unpriced == 0, _.priced.cast("float64"), ibis.null("float64")),
     )
 
 
@@ -256,4 +158,4 @@ def _named(carts: Table, steps: tuple[str, ...], as_of: datetime, idle_hours: fl
     )
     closed = carts.state.isin(["bought", "bought_later", "emptied"])
     carts = carts.mutate(idle_hours=ibis.ifelse(closed, ibis.null("float64"), carts.since))
-    return carts.select(*COLUMNS)
+    return carts.drop("since", *RAW)
