@@ -9,11 +9,12 @@ import pandas as pd
 
 from cdp_lib.checks import Refusal
 from cdp_lib.report.execute import Executed
+from cdp_lib.report.findings import Headline
 from cdp_lib.report.index import Week, index_html
 from cdp_lib.report.page import headlines_of, notebook_title, page_html
 from cdp_lib.report.record import Outcome, manifest, notebook_text, scrub
 
-_FIELDS = "notebook name value low high unit n verdict sentence trend higher_is currency".split()
+_FIELDS = ("notebook", *Headline.__dataclass_fields__)
 
 
 def assemble(

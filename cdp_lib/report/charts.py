@@ -10,8 +10,6 @@ from cdp_lib.report import wording
 from cdp_lib.report.chart_style import (
     BLUE,
     GREY,
-    INK,
-    MUTED,
     ORANGE,
     SERIES,
     axis,
@@ -22,6 +20,7 @@ from cdp_lib.report.chart_style import (
     wash,
     whiskers,
 )
+from cdp_lib.report.charts_of_spread import effect_chart, heatmap, histogram_chart
 from cdp_lib.report.charts_over_time import return_curve_chart, trend_chart
 
 __all__ = [
@@ -49,42 +48,42 @@ def funnel_chart(table: pd.DataFrame, title: str = "How far people get", by: str
     need(table, ["step", "entered", "step_rate", "overall_rate", *([by] if by else [])], "funnel")
     if by:
         return _funnel_by(table, title, by)
-    names = labels(table["step"])
-    inside = [
+    names, entered = labels(table["step"]), table["entered"].tolist()
+    still_open = [0] * len(table)
+    if "open" in table.columns:
+        still_open = table["open"].fillna(0).tolist()
+    texts = [
         wording.as_text(row.entered, "count")
-        + (
-            f" · {wording.as_text(row.step_rate, 'share')} of the step before"
-            if pd.notna(row.step_rate)
-            else ""
-        )
+        + (f" · {wording.as_text(row.step_rate, 'share')}" if pd.notna(row.step_rate) else "")
         for row in table.itertuples()
     ]
     figure = go.Figure(
         go.Bar(
-            x=table["entered"].tolist(),
+            x=entered,
             y=names,
             orientation="h",
             marker_color=BLUE,
-            name="entered",
-            text=inside,
-            textposition="auto",
-            insidetextanchor="start",
-            hovertemplate="%{y}: %{text}<extra></extra>",
-            showlegend=False,
-        )
-    )
-    if "open" in table.columns and (table["open"].fillna(0) > 0).any():
-        figure.update_traces(showlegend=True)
-        figure.add_bar(
-            x=table["open"].tolist(),
-            y=names,
-            orientation="h",
-            name="still open, may yet get there",
-            marker={"color": wash(BLUE, 0.3), "pattern": {"shape": "/", "fgcolor": BLUE}},
-            hovertemplate="%{y}: %{x:,} still open<extra></extra>",
+            name="entered · share of the step before",
+            customdata=texts,
+            hovertemplate="%{y}: %{customdata} of the step before<extra></extra>",
             showlegend=True,
         )
-        figure.update_layout(barmode="stack")
+    )
+    figure.add_bar(
+        x=still_open,
+        y=names,
+        orientation="h",
+        name="still open, may yet get there",
+        marker={"color": wash(BLUE, 0.3), "pattern": {"shape": "/", "fgcolor": BLUE}},
+        text=texts,
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{y}: %{x:,} still open<extra></extra>",
+        showlegend=any(still_open),
+    )
+    longest = max([a + b for a, b in zip(entered, still_open, strict=True)], default=1) or 1
+    figure.update_layout(barmode="stack")
+    figure.update_xaxes(range=[0, longest * 1.32])
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(**axis("count"))
     return finish(figure, title, _funnel_words(table), table, height=110 + 52 * len(table))
@@ -187,112 +186,6 @@ def definition_chart(
     """The lost share by each definition. `table`: a row per definition with its rate (0–1)."""
     low, high = (n if n in table.columns else None for n in (f"{value}_low", f"{value}_high"))
     return bar_chart(table, label, value, title, "share", low, high, first=first)
-
-
-def effect_chart(
-    table: pd.DataFrame,
-    title: str = "What goes with abandonment (inferred)",
-    label: str = "driver",
-    effect: str = "effect",
-    low: str = "effect_low",
-    high: str = "effect_high",
-    unit: str = "points",
-):
-    """Dots with whiskers beside a line at zero; an interval that holds zero is grey.
-
-    `table`: a row per driver: driver, effect, effect_low, effect_high (a difference of shares,
-    0.1 = 10 points). A row without an effect keeps its place and is named in the words.
-    """
-    import plotly.graph_objects as go
-
-    need(table, [label, effect, low, high], "effects")
-    unclear = ((table[low] <= 0) & (table[high] >= 0)) | table[effect].isna()
-    texts = [
-        wording.change_as_text(value, "share" if unit == "points" else unit)
-        for value in table[effect]
-    ]
-    figure = go.Figure(
-        go.Scatter(
-            x=table[effect].tolist(),
-            y=labels(table[label]),
-            mode="markers",
-            marker={"size": 11, "color": [GREY if flag else ORANGE for flag in unclear]},
-            error_x=whiskers(table, effect, low, high),
-            text=texts,
-            hovertemplate="%{y}: %{text}<extra></extra>",
-            showlegend=False,
-        )
-    )
-    figure.add_vline(x=0, line_color=INK, line_width=1.2)
-    figure.update_yaxes(autorange="reversed", type="category")
-    figure.update_xaxes(tickformat="+.0%" if unit == "points" else "")
-    words = extremes(table[label], table[effect], unit)
-    n_unclear = int(unclear.sum())
-    if n_unclear:
-        words += f" For {n_unclear} of {len(table)} the direction cannot be told."
-    units = dict.fromkeys((effect, low, high), unit)
-    return finish(figure, title, words, table, units, height=120 + 46 * len(table))
-
-
-def histogram_chart(
-    table: pd.DataFrame,
-    title: str,
-    left: str = "gap_low",
-    right: str = "gap_high",
-    count: str = "n_carts",
-    unit: str = "money",
-    currency: str = "",
-):
-    """Bars over bins [left, right). `table`: a row per bin with its two ends and its count."""
-    import plotly.graph_objects as go
-
-    need(table, [left, right, count], "histogram")
-    names = [
-        wording.interval_as_text(a, b, unit, currency)
-        or f"{wording.as_text(a, unit, currency)} and more"
-        for a, b in zip(table[left], table[right], strict=True)
-    ]
-    figure = go.Figure(
-        go.Bar(
-            x=names,
-            y=table[count].tolist(),
-            marker_color=BLUE,
-            hovertemplate="%{x}: %{y:,}<extra></extra>",
-            showlegend=False,
-        )
-    )
-    figure.update_layout(bargap=0.06)
-    figure.update_xaxes(type="category", tickfont={"size": 11, "color": MUTED})
-    figure.update_yaxes(**axis("count"))
-    units = {left: unit, right: unit, count: "count"}
-    words = extremes(names, table[count], "count")
-    return finish(figure, title, words, table, units, currency)
-
-
-def heatmap(table: pd.DataFrame, x: str, y: str, value: str, title: str, unit: str = "count"):
-    """A grid of shades. `table`: a row per pair of `x` and `y` with a `value`."""
-    import plotly.graph_objects as go
-
-    need(table, [x, y, value], "heatmap")
-    grid = table.pivot(index=y, columns=x, values=value)
-    texts = grid.map(lambda number: wording.as_text(number, unit))
-    figure = go.Figure(
-        go.Heatmap(
-            x=labels(grid.columns),
-            y=labels(grid.index),
-            z=grid.to_numpy(dtype=float),
-            text=texts.to_numpy(),
-            texttemplate="%{text}" if grid.size <= 120 else None,
-            colorscale=[[0, "#eef4fa"], [0.5, "#6ea6d4"], [1, "#0a3f70"]],
-            hovertemplate="%{y}, %{x}: %{text}<extra></extra>",
-            colorbar={"tickformat": ".0%" if unit == "share" else ",~r", "outlinewidth": 0},
-        )
-    )
-    figure.update_xaxes(type="category", showgrid=False)
-    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
-    names = [f"{row[y]}, {row[x]}" for _, row in table.iterrows()]
-    words = extremes(names, table[value], unit)
-    return finish(figure, title, words, table, {value: unit}, height=130 + 34 * len(grid))
 
 
 def _funnel_by(table: pd.DataFrame, title: str, by: str):

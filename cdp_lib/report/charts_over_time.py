@@ -45,7 +45,7 @@ def trend_chart(
         )
         lead = f"{group}: " if by else ""
         words.append(lead + course(rows[y], unit, currency))
-    figure.update_yaxes(rangemode="tozero", **axis(unit, currency))
+    figure.update_yaxes(**axis(unit, currency))
     if not pd.api.types.is_numeric_dtype(table[x].dtype):
         figure.update_xaxes(nticks=12)
     units = {column: unit for column in (y, low, high) if column}
@@ -83,11 +83,7 @@ def return_curve_chart(
         showlegend=False,
     )
     for mark in marks:
-        figure.add_vline(
-            x=mark,
-            line={"color": MUTED, "width": 1, "dash": "dot"},
-            annotation={"text": wording.as_text(mark, "hours"), "font": {"size": 11}},
-        )
+        figure.add_vline(x=mark, line={"color": MUTED, "width": 1, "dash": "dot"})
     ticks = [value for value in (0.25, 1, 4, 12, 24, 72, 168, 336, 720)]
     texts = [wording.as_text(value, "hours") for value in ticks]
     figure.update_xaxes(type="log", tickvals=ticks, ticktext=texts)

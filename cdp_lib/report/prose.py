@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from html import escape
 from urllib.parse import urlsplit
 
-_TAGS = frozenset(
-    "a abbr b blockquote br caption code col colgroup dd details div dl dt em h2 h3 h4 h5 hr i "
-    "kbd li ol p pre s small span strong sub summary sup table tbody td tfoot th thead tr u "
-    "ul".split()
-)
+_TAG_NAMES = """
+a abbr b blockquote br caption code col colgroup dd details div dl dt em h2 h3 h4 h5 hr i kbd li
+ol p pre s small span strong sub summary sup table tbody td tfoot th thead tr u ul
+"""
+_TAGS = frozenset(_TAG_NAMES.split())
 _ATTRIBUTES = {
     "*": ["class", "title"],
     "a": ["href"],

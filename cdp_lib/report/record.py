@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = (
-    "cdp-workbench duckdb ibis-framework ipykernel nbconvert numpy pandas papermill plotly "
-    "pyarrow pyspark scikit-learn scipy shap statsmodels xgboost-cpu"
-).split()
+_PACKAGES = """
+cdp-workbench duckdb ibis-framework ipykernel nbconvert numpy pandas papermill plotly pyarrow
+pyspark scikit-learn scipy shap statsmodels xgboost-cpu
+"""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def notebook_text(notebook) -> str:
 
 def _versions() -> dict[str, str]:
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for package in PACKAGES:
+    for package in _PACKAGES.split():
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
