@@ -1,0 +1,152 @@
+"""Simulate a shop and write it: chunks of people one after the other, the same bytes each time.
+
+Chunk k draws from its own children of the seed, so its rows depend neither on how many chunks
+follow nor on their order, and memory holds one chunk at a time.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cdp_lib.checks import Refusal, above
+from cdp_lib.windows import instant
+from cdp_lib.world.catalogue import Catalogue, catalogue
+from cdp_lib.world.chunk import Chunk, draw_chunk
+from cdp_lib.world.clock import Clock, clock
+from cdp_lib.world.law import World
+from cdp_lib.world.tables import prices_table, products_table
+from cdp_lib.world.truth import describe, pairs_table
+
+CHUNK_CUSTOMERS = 5_000
+BEYOND_DAYS = 400  # truth can be asked this far past the end of the span
+ROW_GROUP = 1 << 18
+Progress = Callable[[int, int, str], None]
+
+
+def simulate(
+    out: str | Path,
+    customers: int = 20_000,
+    weeks: int = 52,
+    seed: int = 7,
+    dirt: bool | float = False,
+    start: str | date | datetime = "2025-11-24",
+    params: World | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Write a simulated shop into the folder `out` and return the path of its shop.toml.
+
+    `customers` is about how many people have an account by the end: 60 % of them from the start,
+    the others open theirs in the span; about as many visitors never identify themselves. The span
+    is `weeks` weeks from `start`, a Monday; its end is the shop's as_of. The tables of the contract
+    are Parquet files, the truth behind them lies in `out/truth`. The same arguments give the same
+    bytes. Raises Refusal for a start that is no Monday or a count below 1.
+    """
+    world, origin = params or World(), instant(start, "start")
+    for name, value in (("customers", customers), ("weeks", weeks)):
+        above(name, value, 0)
+    if origin.weekday() or origin != datetime(origin.year, origin.month, origin.day):
+        raise Refusal("start", str(start), "not a Monday's midnight", "start on a Monday")
+    folder = Path(out)
+    (folder / "truth").mkdir(parents=True, exist_ok=True)
+    root = np.random.SeedSequence(seed)
+    goods = catalogue(world, weeks, np.random.default_rng(_child(root, 0)))
+    time = clock(origin, weeks * 7 + BEYOND_DAYS, world)
+    n_chunks = -(-customers // CHUNK_CUSTOMERS)
+    writers = _Writers(folder)
+    for k in range(n_chunks):
+        if progress:
+            progress(k, n_chunks, "people")
+        size = min(CHUNK_CUSTOMERS, customers - k * CHUNK_CUSTOMERS)
+        for name, table in chunk_tables(world, goods, time, weeks, k, size, root).items():
+            writers.write(name, table)
+    writers.close()
+    origin_us = _micros(origin)
+    _write(products_table(goods), folder / "products.parquet")
+    _write(prices_table(goods, origin_us), folder / "prices.parquet")
+    _write(pairs_table(goods), folder / "truth" / "pairs.parquet")
+    about = describe(world, origin, weeks, customers, seed, writers.rows, folder)
+    (folder / "truth" / "world.json").write_text(json.dumps(about, indent=1) + "\n")
+    if progress:
+        progress(n_chunks, n_chunks, "people")
+    return _write_shop(folder, world, origin + timedelta(weeks=weeks))
+
+
+def chunk_tables(
+    world: World,
+    goods: Catalogue,
+    time: Clock,
+    weeks: int,
+    k: int,
+    size: int,
+    root: np.random.SeedSequence,
+) -> dict[str, pa.Table]:
+    """All tables of chunk k, by the path they are written to."""
+    chunk: Chunk = draw_chunk(world, goods, time, weeks * 7, k, size, _child(root, k + 1))
+    return chunk.tables()
+
+
+def _child(root: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence(root.entropy, spawn_key=key)
+
+
+def _micros(moment: datetime) -> int:
+    return int(moment.replace(tzinfo=UTC).timestamp()) * 1_000_000
+
+
+class _Writers:
+    """An open Parquet file per table, appended to chunk by chunk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.open, self.rows = folder, {}, {}
+
+    def write(self, name: str, table: pa.Table) -> None:
+        if name not in self.open:
+            path = self.folder / f"{name}.parquet"
+            self.open[name] = pq.ParquetWriter(path, table.schema, **_format(table.schema))
+            self.rows[name] = 0
+        self.open[name].write_table(table, row_group_size=ROW_GROUP)
+        self.rows[name] += table.num_rows
+
+    def close(self) -> None:
+        for writer in self.open.values():
+            writer.close()
+
+
+def _format(schema: pa.Schema) -> dict:
+    unique = {"event_id", "message_id", "email_sha256", "phone_sha256", "occurred_at"}
+    return {
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": [name for name in schema.names if name not in unique],
+    }
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    pq.write_table(table, path, **_format(table.schema))
+
+
+def _write_shop(folder: Path, world: World, as_of: datetime) -> Path:
+    tables = sorted(path.stem for path in folder.glob("*.parquet"))
+    text = "\n".join(
+        [
+            'name = "demo"',
+            'currency = "EUR"',
+            f"as_of = {as_of:%Y-%m-%dT%H:%M:%SZ}",
+            "",
+            "[engine]",
+            'url = "duckdb://"',
+            "",
+            "[settings]",
+            f"free_shipping_threshold = {world.free_shipping_threshold}",
+            "",
+            *(f'[tables.{name}]\npath = "{name}.parquet"\n' for name in tables),
+        ]
+    )
+    path = folder / "shop.toml"
+    path.write_text(text)
+    return path
