@@ -78,6 +78,7 @@ def finish(
         meta={"alt": alt, "table": _as_text_table(table, units or {}, currency)},
     )
     grid = {"gridcolor": GRID, "zerolinecolor": "#b8c1cc", "automargin": True, "linecolor": GRID}
+    grid |= {"ticks": "outside", "ticklen": 5, "tickcolor": "#ffffff"}
     figure.update_xaxes(**grid, title={"font": {"size": 12, "color": MUTED}})
     figure.update_yaxes(**grid, title={"font": {"size": 12, "color": MUTED}})
     if title and any(trace.showlegend for trace in figure.data):

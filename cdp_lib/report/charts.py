@@ -53,7 +53,8 @@ def funnel_chart(table: pd.DataFrame, title: str = "How far people get", by: str
     if "open" in table.columns:
         still_open = table["open"].fillna(0).tolist()
     texts = [
-        wording.as_text(row.entered, "count")
+        " "
+        + wording.as_text(row.entered, "count")
         + (f" · {wording.as_text(row.step_rate, 'share')}" if pd.notna(row.step_rate) else "")
         for row in table.itertuples()
     ]
