@@ -223,9 +223,10 @@ def _valued(plan: Plan, best: ir.Table) -> ir.Table:
 
 def _over_held(plan: Plan, best: ir.Table) -> ir.Table:
     """From a row per unit and held value to a row per unit."""
-    deepest = ibis.window(group_by=plan.units)
-    best = best.filter(best.depth == best.depth.max().over(deepest))
-    best = best.mutate(latest=best.start.max().over(deepest))
+    of_unit = ibis.window(group_by=plan.units)
+    best = best.mutate(deepest=best.depth.max().over(of_unit))
+    best = best.filter(best.depth == best.deepest)
+    best = best.mutate(latest=best.start.max().over(of_unit))
     latest = best.start == best.latest
     value = {"value": best.value.min(where=latest)} if plan.by else {}
     table = best.group_by(plan.units).agg(

@@ -100,7 +100,8 @@ def _first_arrivals(plan: Plan) -> ir.Table:
     reached = chains.chains(plan, busy=chains.has_crowd(plan))
     parts = []
     for k, table in enumerate(reached[1:], 1):
-        first = table.filter(table.t == table.t.min().over(ibis.window(group_by=attempt)))
+        first = table.mutate(earliest=table.t.min().over(ibis.window(group_by=attempt)))
+        first = first.filter(first.t == first.earliest)
         start = {} if "start" in attempt else {"start": first.start.max()}
         first = first.group_by(attempt).agg(t=first.t.min(), prev=first.prev.max(), **start)
         parts.append(first.select(*attempt, *start, "t", "prev", k=ibis.literal(k, "int64")))
