@@ -6,11 +6,12 @@ from datetime import UTC
 import numpy as np
 import pyarrow as pa
 
-from cdp_lib.world import log, money, truth
+from cdp_lib.world import campaigns, log, mail, messages, money, record
 from cdp_lib.world.catalogue import Catalogue
 from cdp_lib.world.clock import Clock
 from cdp_lib.world.ids import ids, instants
 from cdp_lib.world.law import World
+from cdp_lib.world.leaving import Leaving
 from cdp_lib.world.people import APP, People, draw_people
 from cdp_lib.world.sessions import Sessions, account_times, draw_sessions
 from cdp_lib.world.tables import customers_table, events_table, numbered, orders_tables
@@ -23,7 +24,20 @@ from cdp_lib.world.visits import (
     gather_visits,
 )
 
-STAGES = ("people", "visits", "carts", "coupons", "campaigns", "sessions", "log", "returns", "told")
+STAGES = (
+    "people",
+    "visits",
+    "carts",
+    "coupons",
+    "messages",
+    "effects",
+    "replies",
+    "gather",
+    "sessions",
+    "log",
+    "returns",
+    "told",
+)
 
 
 @dataclass(frozen=True)
@@ -32,17 +46,28 @@ class Chunk:
 
     world: World
     goods: Catalogue
+    law: Leaving
     time: Clock
     days: float
     number: int
     people: People
     carts: Carts
-    coupon: np.ndarray
+    discount: np.ndarray  # rate of each cart if bought
+    sent: messages.Sent
+    draw: messages.Draw
+    effects: campaigns.Effects
+    opted: np.ndarray
+    replies: messages.Replies
     visits: Visits
     sessions: Sessions
     skus: np.ndarray
     rows: log.Rows
     streams: dict[str, np.random.Generator]
+
+    @property
+    def weeks(self) -> int:
+        """Length of the span in weeks."""
+        return int(self.days // 7)
 
     @property
     def origin_us(self) -> int:
@@ -62,7 +87,7 @@ class Chunk:
         ordered, person = rows.seconds[bought], self.visits.person[visit]
         lines = money.order_lines(
             goods, carts.basket[cart], self.skus[cart], money.week_of(goods, ordered),
-            self.coupon[cart],
+            self.discount[cart],
         )  # fmt: skip
         fee = np.where(goods.shipping_share > 0, self.world.shipping_fee, 0.0)
         returned = money.draw_returns(self.world, lines, ordered, self.streams["returns"])
@@ -85,13 +110,23 @@ class Chunk:
             "orders": orders,
             "order_lines": order_lines,
             "customers": customers_table(
-                people, who, person_ids, created, origin, self.streams["told"]
+                people, who, person_ids, created, self.opted, origin, self.streams["told"]
             ),
             "identities": self._identities(person_ids),
-            "truth/people": truth.people_table(
-                self.world, goods, people, person_ids, created, origin
+            "messages": mail.messages_table(
+                self.world, self.time, self.weeks, k, self.sent, self.replies, person_ids, origin
             ),
-            "truth/carts": truth.carts_table(
+            "assignments": mail.assignments_table(
+                self.world, self.time, self.weeks, self.draw, people, created, person_ids, origin
+            ),
+            "truth/effects": record.effects_table(
+                self.world, self.time, self.weeks, self.draw, self.effects, people, person_ids,
+                origin,
+            ),
+            "truth/people": record.people_table(
+                self.world, self.law, people, person_ids, created, origin
+            ),
+            "truth/carts": record.carts_table(
                 goods, carts, rows, cart_ids, person_ids, self.days, origin
             ),
         }  # fmt: skip
@@ -126,6 +161,7 @@ class Chunk:
 def draw_chunk(
     world: World,
     goods: Catalogue,
+    law: Leaving,
     time: Clock,
     days: int,
     number: int,
@@ -147,19 +183,31 @@ def draw_chunk(
     slot = draw_slots(people, person, streams["visits"])
     opens = streams["visits"].random(len(person)) < people.cart_prob[person]
     carts = draw_carts(
-        world, goods, people, time, person[opens], at[opens], slot[opens], streams["carts"]
+        world, law, people, time, person[opens], at[opens], slot[opens], streams["carts"]
     )
     opened = np.where(opens, np.cumsum(opens) - 1, -1)
     coupon = money.draw_coupons(world, people, carts, streams["coupons"])
     account_at = account_times(people, carts)
-    visits = gather_visits(person, at, slot, opened, carts, days)
+    sent, draw, opted = messages.send(world, people, account_at, days // 7, streams["messages"])
+    carts, discount, never, effects = campaigns.apply(
+        world, goods, law, people, time, carts, coupon, draw, streams["effects"]
+    )
+    takes_place = ~never[opened] | (opened < 0)
+    base = tuple(column[takes_place] for column in (person, at, slot, opened))
+    off = (sent.channel == messages.PUSH) & np.isfinite(sent.opted_out)
+    push_off = (sent.person[off], sent.opted_out[off])
+    visits = gather_visits(people, base, carts, push_off, days, streams["gather"])
+    replies = messages.reply(people, visits, sent, streams["replies"])
+    entry = np.full(len(visits), -1)
+    led = replies.visit >= 0
+    entry[replies.visit[led]] = messages.TOUCHPOINT[sent.channel[led]]
     sessions = draw_sessions(
-        world, people, visits, carts, account_at, number << 20, streams["sessions"]
+        world, people, visits, carts, account_at, entry, number << 20, streams["sessions"]
     )
     skus = log.draw_skus(goods, people, carts, streams["log"])
     rows = log.write_log(goods, people, visits, carts, skus, sessions, streams["log"])
     rows = log.before(rows, days * 86_400)
     return Chunk(
-        world, goods, time, days, number, people, carts, coupon, visits, sessions, skus, rows,
-        streams,
+        world, goods, law, time, days, number, people, carts, discount, sent, draw, effects, opted,
+        replies, visits, sessions, skus, rows, streams,
     )  # fmt: skip

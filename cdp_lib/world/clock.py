@@ -82,7 +82,7 @@ class Clock:
         return self._memory(k, preference, t) - gone * self._memory(k, preference, since)
 
     def displaced(self, preference: np.ndarray, since, upto, t) -> np.ndarray:
-        """Mean number of carts opened in [since, upto) whose delay is over by t, at rate 1 a day."""
+        """Mean number of carts opened in [since, upto), at rate 1 a day, and due by t."""
         upto = np.maximum(np.minimum(upto, t - self.shift), since)
         age = np.maximum(t - self.shift - upto, 0)
         done = self.integral(preference, upto) - self.integral(preference, since)

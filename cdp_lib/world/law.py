@@ -43,6 +43,34 @@ KINDS = (
 
 
 @dataclass(frozen=True)
+class Campaign:
+    """A campaign of the law: its channel, its discount rate and how people respond to it.
+
+    `persuadable_share` and `sleeping_share` are means over people; the former buy
+    (1 + `gain`·[0.5, 1.5)) times as often for the week, the latter (1 − `loss`·[0.5, 1.5)) times.
+    The rest do not react: `sure` where they buy often anyway, else `lost`.
+    """
+
+    channel: str
+    discount: float
+    persuadable_share: float
+    gain: float
+    sleeping_share: float
+    loss: float
+
+
+CAMPAIGNS = (
+    Campaign("email", 0.10, 0.40, 1.6, 0.05, 0.4),  # pays
+    Campaign("push", 0.0, 0.0, 0.0, 0.0, 0.0),  # useless
+    Campaign("sms", 0.0, 0.05, 0.8, 0.60, 0.6),  # harmful
+    Campaign("in_app", 0.0, 0.35, 1.4, 0.05, 0.4),  # pays without a discount
+    Campaign("email", 0.25, 0.12, 1.0, 0.02, 0.4),  # gives away more than it brings
+    Campaign("whatsapp", 0.0, 0.30, 1.4, 0.10, 0.5),
+)
+RESPONSES = ("persuadable", "sure", "lost", "sleeping_dog")
+
+
+@dataclass(frozen=True)
 class World:
     """Every parameter of the law; shares and probabilities lie in [0, 1]."""
 
@@ -88,11 +116,12 @@ class World:
     return_share: float = 0.04  # of orders: one line comes back
 
     # messages and campaigns
-    n_campaigns: int = 6
+    campaigns: tuple[Campaign, ...] = CAMPAIGNS
     holdout_share: float = 0.3
-    effect_days: float = 7.0
-    opt_out_bias: float = -6.4  # log-odds of opting out at a message
-    opt_out_per_message: float = 0.22  # added per message of the last 28 days
+    effect_days: float = 7.0  # a campaign works from its sending on
+    often_per_day: float = 0.006  # purchases per day above which one who does not react is `sure`
+    opt_out_bias: float = -5.9  # log-odds of opting out at a message
+    opt_out_per_message: float = 0.25  # added per message of the last 28 days
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -101,7 +130,7 @@ class World:
                 share(f"World.{field.name}", value)
         for name in ("rate_shape", "death_shape", "cookie_days", "effect_days"):
             above(f"World.{name}", getattr(self, name), 0)
-        for name in ("newcomers_per_customer", "shipping_fee", "delay_shift_hours", "n_campaigns"):
+        for name in ("newcomers_per_customer", "shipping_fee", "delay_shift_hours"):
             at_least(f"World.{name}", getattr(self, name), 0)
 
     def other_cause_shares(self) -> tuple[float, ...]:
@@ -123,4 +152,5 @@ class World:
         """The inverse of `to_dict`."""
         kept = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         kept["kinds"] = tuple(Kind(**kind) for kind in values["kinds"])
+        kept["campaigns"] = tuple(Campaign(**campaign) for campaign in values["campaigns"])
         return cls(**kept)

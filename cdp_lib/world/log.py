@@ -16,15 +16,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from cdp_lib.world.catalogue import ITEMS, SIZES, Catalogue
-from cdp_lib.world.people import APP, People
+from cdp_lib.world.people import APP, CHANNELS, People
 from cdp_lib.world.sessions import LOGIN, SIGN_UP, Sessions
 from cdp_lib.world.visits import (
     ACCOUNT,
+    APP_REMOVE,
     BASE,
     EMPTIED,
     EXTRA,
     LONG_CHECKOUT,
     LOW_INTENT,
+    PUSH_OFF,
     TOUCH,
     TRUST,
     Carts,
@@ -41,6 +43,7 @@ CODE = {name: code for code, name in enumerate(EVENTS)}
 PAUSE = np.array([12, 35, 15, 10, 14, 12, 20, 25, 70, 25, 55, 50, 20, 1, 1, 20, 1, 60], float)
 ERRORS = ("form_postcode", "form_phone", "form_address", "form_timeout")
 MAX_VIEWS = 20
+PUSH = CHANNELS.index("push")
 RANKS = 128  # places within a visit
 
 
@@ -115,14 +118,17 @@ def _browse(script, goods, people, visits, sessions, rng) -> None:
     n, every = len(visits), np.arange(len(visits))
     fresh = np.isin(visits.reason, (BASE, EXTRA))
     has_cart = visits.cart >= 0
-    app = visits.slot == APP
+    alone = visits.reason >= APP_REMOVE  # one event and no visit to the shop
+    app = (visits.slot == APP) & ~alone
     script.add("app_open", every[app], 0)
-    push_on = app & (rng.random(n) < 0.03)
+    script.add("app_remove", every[visits.reason == APP_REMOVE], 0)
+    script.add("push_off", every[visits.reason == PUSH_OFF], 0)
+    push_on = app & (rng.random(n) < 0.03) & people.opt_in[visits.person, PUSH]
     script.add("push_on", every[push_on], 1)
     views = np.minimum(rng.geometric(0.38, n) - 1 + (rng.random(n) < 0.3), MAX_VIEWS)
-    views = np.where(fresh, views, np.minimum(views, 1))
+    views = np.where(fresh, views, np.where(alone, 0, np.minimum(views, 1)))
     searches = fresh & (rng.random(n) < 0.28)
-    lists = (fresh & (rng.random(n) < 0.5)) | ((views == 0) & ~has_cart & ~searches)
+    lists = (fresh & (rng.random(n) < 0.5)) | ((views == 0) & ~has_cart & ~searches & ~alone)
     script.add("view_item_list", every[lists], 5)
     script.add("search", every[searches], 6)
     visit = np.repeat(every, views)
@@ -139,6 +145,7 @@ def _browse(script, goods, people, visits, sessions, rng) -> None:
     script.add("login", every[sessions.casual_login], 19)
     left = people.end[visits.person] - visits.at
     troubled = rng.random(n) < np.where((left > 0) & (left < 14), 0.12, 0.008)
+    troubled &= ~alone
     script.add("contact_support", every[troubled], 110)
 
 

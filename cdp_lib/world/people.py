@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cdp_lib.world.catalogue import CATEGORIES, POOL, SIZES, Catalogue
+from cdp_lib.world.catalogue import CATEGORIES, SIZES
 from cdp_lib.world.law import HOUR_PREFERENCES, World
 
 N_CLASSES = 16  # steps of the person's own log-odds: quantiles of a normal law
 N_CITIES = 12
 MOBILE, DESKTOP, APP = 0, 1, 2  # device slots
+CHANNELS = ("email", "push", "sms", "whatsapp", "in_app")
+OPT_IN = (0.62, 0.65, 0.24, 0.17, 1.0)
+PRESSURE = (("weekly", 1), ("fortnightly", 2), ("monthly", 4))  # a newsletter every so many weeks
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class People:
     channel: np.ndarray  # preferred touchpoint
     cookie_phase: np.ndarray
     shares_device: np.ndarray
+    opt_in: np.ndarray  # (n, CHANNELS) before any message
+    pressure: np.ndarray  # index of PRESSURE
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -51,48 +56,6 @@ class People:
     def mobile_share(self) -> np.ndarray:
         """Probability that a visit is on a phone."""
         return 1 - self.device_mix[:, DESKTOP]
-
-
-def left_bias_grid(world: World) -> np.ndarray:
-    """Log-odds of leaving by kind and class, before the basket and the device."""
-    from scipy.special import ndtri
-
-    steps = ndtri((np.arange(N_CLASSES) + 0.5) / N_CLASSES) * world.person_spread
-    return world.left_bias + np.array([k.left_bias for k in world.kinds])[:, None] + steps
-
-
-def left_log_odds(world: World, goods: Catalogue) -> np.ndarray:
-    """What basket b on a phone (1) or not (0) adds to the log-odds of leaving: shape (b, 2)."""
-    basket = (
-        world.on_shipping_share * goods.shipping_share
-        + world.on_unknown_brand * goods.unknown_brand
-        + world.on_single_cheap * goods.single_cheap
-    )
-    return np.column_stack([basket, basket + world.on_mobile])
-
-
-def mean_over_baskets(
-    world: World, goods: Catalogue, values: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Means of value·P(left) and value·P(bought) over each category's baskets.
-
-    Shapes (category, kind, class, phone); `values` is 1 for each basket when absent.
-    """
-    odds = left_bias_grid(world)[..., None, None] + left_log_odds(world, goods).T
-    left = 1 / (1 + np.exp(-odds))  # kind, class, phone, basket
-    value = np.ones(odds.shape[-1]) if values is None else values
-    shape = (*left.shape[:-1], len(CATEGORIES), POOL)
-    lost = (left * value).reshape(shape).mean(axis=-1)
-    won = ((1 - left) * value).reshape(shape).mean(axis=-1)
-    return np.moveaxis(lost, -1, 0), np.moveaxis(won, -1, 0)
-
-
-def mean_of_person(people: People, table: np.ndarray) -> np.ndarray:
-    """A table of `mean_over_baskets`, averaged over each person's tastes and devices."""
-    mine = table[:, people.kind, people.own_class, :]  # category, person, phone
-    phone = people.mobile_share
-    mixed = mine[..., 0] * (1 - phone) + mine[..., 1] * phone
-    return np.einsum("pc,cp->p", people.taste, mixed)
 
 
 def draw_people(
@@ -118,7 +81,9 @@ def draw_people(
     cart = of_kind("cart_prob")
     affinity = of_kind("affinity")
     desktop = rng.beta(2, 3, n)
-    app = np.where(rng.random(n) < np.where(existing, 0.4, 0.1), (1 - desktop) * 0.65, 0.0)
+    has_app = rng.random(n) < np.where(existing, 0.4, 0.1)
+    app = np.where(has_app, (1 - desktop) * 0.65, 0.0)
+    reachable = np.array([True, False, True, True, False]) | has_app[:, None]
     return People(
         kind=kind,
         existing=existing,
@@ -142,6 +107,8 @@ def draw_people(
         channel=rng.choice(7, n, p=[0.2, 0.24, 0.14, 0.16, 0.12, 0.08, 0.06]),
         cookie_phase=rng.random(n),
         shares_device=(rng.random(n) < world.shared_device_share) & (np.arange(n) % 2 == 1),
+        opt_in=(rng.random((n, len(CHANNELS))) < OPT_IN) & reachable,
+        pressure=rng.integers(0, len(PRESSURE), n),
     )
 
 

@@ -72,10 +72,13 @@ def draw_sessions(
     visits: Visits,
     carts: Carts,
     account_at: np.ndarray,
+    entry: np.ndarray,
     first_person: int,
     rng: np.random.Generator,
 ) -> Sessions:
-    """The circumstances of each visit; `first_person` is the world's number of person 0."""
+    """The circumstances of each visit; `entry` the touchpoint where a message brought it, else
+    −1; `first_person` the world's number of person 0.
+    """
     n, person, at = len(visits), visits.person, visits.at
     has_cart = visits.cart >= 0
     blocked = np.zeros(n, bool)
@@ -106,7 +109,7 @@ def draw_sessions(
         account_step=step,
         casual_login=casual,
         visitor=visitor,
-        touchpoint=_touchpoints(people, visits, rng),
+        touchpoint=np.where(entry >= 0, entry, _touchpoints(people, visits, rng)),
         device_type=np.where(tablet, 2, np.where(desktop, 1, 0)),
         device_model=np.where(tablet, 9, np.where(desktop, np.where(ios, 8, 7), phone)),
         system=system,

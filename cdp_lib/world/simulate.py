@@ -19,8 +19,9 @@ from cdp_lib.world.catalogue import Catalogue, catalogue
 from cdp_lib.world.chunk import Chunk, draw_chunk
 from cdp_lib.world.clock import Clock, clock
 from cdp_lib.world.law import World
+from cdp_lib.world.leaving import Leaving, leaving
+from cdp_lib.world.record import campaigns_truth, describe, pairs_table
 from cdp_lib.world.tables import prices_table, products_table
-from cdp_lib.world.truth import describe, pairs_table
 
 CHUNK_CUSTOMERS = 5_000
 BEYOND_DAYS = 400  # truth can be asked this far past the end of the span
@@ -55,6 +56,7 @@ def simulate(
     (folder / "truth").mkdir(parents=True, exist_ok=True)
     root = np.random.SeedSequence(seed)
     goods = catalogue(world, weeks, np.random.default_rng(_child(root, 0)))
+    law = leaving(world, goods)
     time = clock(origin, weeks * 7 + BEYOND_DAYS, world)
     n_chunks = -(-customers // CHUNK_CUSTOMERS)
     writers = _Writers(folder)
@@ -62,13 +64,15 @@ def simulate(
         if progress:
             progress(k, n_chunks, "people")
         size = min(CHUNK_CUSTOMERS, customers - k * CHUNK_CUSTOMERS)
-        for name, table in chunk_tables(world, goods, time, weeks, k, size, root).items():
+        for name, table in chunk_tables(world, goods, law, time, weeks, k, size, root).items():
             writers.write(name, table)
     writers.close()
     origin_us = _micros(origin)
     _write(products_table(goods), folder / "products.parquet")
     _write(prices_table(goods, origin_us), folder / "prices.parquet")
     _write(pairs_table(goods), folder / "truth" / "pairs.parquet")
+    if "truth/effects" in writers.rows:
+        _write(campaigns_truth(folder), folder / "truth" / "campaigns.parquet")
     about = describe(world, origin, weeks, customers, seed, writers.rows, folder)
     (folder / "truth" / "world.json").write_text(json.dumps(about, indent=1) + "\n")
     if progress:
@@ -79,6 +83,7 @@ def simulate(
 def chunk_tables(
     world: World,
     goods: Catalogue,
+    law: Leaving,
     time: Clock,
     weeks: int,
     k: int,
@@ -86,7 +91,7 @@ def chunk_tables(
     root: np.random.SeedSequence,
 ) -> dict[str, pa.Table]:
     """All tables of chunk k, by the path they are written to."""
-    chunk: Chunk = draw_chunk(world, goods, time, weeks * 7, k, size, _child(root, k + 1))
+    chunk: Chunk = draw_chunk(world, goods, law, time, weeks * 7, k, size, _child(root, k + 1))
     return chunk.tables()
 
 

@@ -9,7 +9,7 @@ from cdp_lib.world.catalogue import CATEGORIES, SIZES, Catalogue
 from cdp_lib.world.ids import ids, instants, pick, words
 from cdp_lib.world.log import CODE, ERRORS, EVENTS, Rows
 from cdp_lib.world.money import Lines, totals, week_of
-from cdp_lib.world.people import APP, People
+from cdp_lib.world.people import CHANNELS, People
 from cdp_lib.world.sessions import (
     CITIES,
     DEVICE_TYPES,
@@ -22,6 +22,7 @@ from cdp_lib.world.sessions import (
 )
 from cdp_lib.world.visits import Visits
 
+EDUCATIONS = ("school", "vocational", "bachelor", "master")
 PRICED = [
     CODE[name] for name in ("view_item", "add_to_wishlist", "add_to_cart", "remove_from_cart")
 ]
@@ -164,10 +165,12 @@ def customers_table(
     who: np.ndarray,
     customer_ids: pa.Array,
     created: np.ndarray,
+    opted: np.ndarray,
     origin_us: int,
     rng: np.random.Generator,
 ) -> pa.Table:
-    """The people with an account (`who`) and what they said of themselves; quiz: keen ones answer.
+    """The people with an account (`who`), the opt-ins they are left with and what they said of
+    themselves; the keen answer the quiz more often.
 
     Draws are made for all people, so that an account more or less moves nobody else's answers.
     """
@@ -178,18 +181,16 @@ def customers_table(
     says = np.where(rng.random(n) < 0.85, taste, rng.integers(0, len(CATEGORIES), n))
     price = np.digitize(people.affinity + 0.12 * rng.standard_normal(n), [0.35, 0.65])
     year = np.clip(1985 + 11 * rng.standard_normal(n), 1940, 2007).astype(np.int64)
-    opted = {
-        "email_opt_in": rng.random(n) < 0.62,
-        "push_opt_in": (people.device_mix[:, APP] > 0) & (rng.random(n) < 0.6),
-        "sms_opt_in": rng.random(n) < 0.22,
-        "whatsapp_opt_in": rng.random(n) < 0.15,
-    }
     gender = rng.choice(4, n, p=[0.55, 0.36, 0.03, 0.06])
     education = rng.choice(5, n, p=[0.18, 0.34, 0.24, 0.12, 0.12])
     marital = rng.choice(4, n, p=[0.36, 0.4, 0.12, 0.12])
     untold = rng.random(n) < 0.15
     customer = customer_ids.take(pa.array(who))
     names = customer.to_pylist()
+
+    genders = np.where(gender < 3, gender, -1)
+    educations = np.where(education < 4, education, -1)
+    maritals = np.where(marital < 3, marital, -1)
 
     def said(index: np.ndarray, answered: np.ndarray) -> np.ndarray:
         return np.where(answered, index, -1)[who]
@@ -199,14 +200,14 @@ def customers_table(
             "customer_id": customer,
             "created_at": instants(created[who], origin_us),
             "birth_year": pa.array(year[who], mask=untold[who]),
-            "gender": words(("female", "male", "other"), said(np.where(gender < 3, gender, -1), ~untold)),
-            "education": words(("school", "vocational", "bachelor", "master"), said(np.where(education < 4, education, -1), answers)),
-            "marital_status": words(("single", "married", "divorced"), said(np.where(marital < 3, marital, -1), answers)),
+            "gender": words(("female", "male", "other"), said(genders, ~untold)),
+            "education": words(EDUCATIONS, said(educations, answers)),
+            "marital_status": words(("single", "married", "divorced"), said(maritals, answers)),
             "city": words([name for name, _ in CITIES], people.city[who]),
             "country": words([land for _, land in CITIES], people.city[who]),
             "email_sha256": _hashed(f"{name}@example.org" for name in names),
             "phone_sha256": _hashed(f"+49{int(name[1:], 16)}" for name in names),
-            **{name: pa.array(flag[who]) for name, flag in opted.items()},
+            **{f"{c}_opt_in": opted[who, i] for i, c in enumerate(CHANNELS) if c != "in_app"},
             "quiz_style": words([name for name, *_ in CATEGORIES], said(says, answers)),
             "quiz_price_focus": words(("quality", "balanced", "price"), said(price, answers)),
             "quiz_size": words(SIZES, said(people.size, answers & (rng.random(n) < 0.8))),

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cdp_lib.world.catalogue import CATEGORIES, POOL, Catalogue
+from cdp_lib.world.catalogue import CATEGORIES, POOL
 from cdp_lib.world.clock import Clock
 from cdp_lib.world.law import CAUSES, World
-from cdp_lib.world.people import APP, DESKTOP, People, left_bias_grid, left_log_odds
+from cdp_lib.world.leaving import Leaving
+from cdp_lib.world.people import APP, DESKTOP, People
 
-BASE, BUY_LATER, TOUCH, EXTRA = range(4)  # why a visit takes place
+BASE, BUY_LATER, TOUCH, EXTRA, APP_REMOVE, PUSH_OFF = range(6)  # why a visit takes place
 BOUGHT, LATER, LEFT, EMPTIED = range(4)  # index of law.OUTCOMES
 ACCOUNT, EXTRA_COSTS, TRUST, LONG_CHECKOUT, LOW_INTENT = range(len(CAUSES))
 PASSES_ACCOUNT = np.array([False, True, True, True, False])
@@ -91,37 +92,6 @@ def draw_slots(people: People, person: np.ndarray, rng: np.random.Generator) -> 
     return np.minimum((rng.random(len(person))[:, None] >= edge).sum(axis=1), APP)
 
 
-def cause_scales(world: World, goods: Catalogue) -> np.ndarray:
-    """Scales of the four other causes' weights that give their shares over the whole pool."""
-    odds = left_log_odds(world, goods) + left_bias_grid(world).mean()
-    left = 1 / (1 + np.exp(-odds))
-    baskets = np.repeat(np.arange(len(goods.model)), 4)
-    phone, new = np.tile([0, 0, 1, 1], len(goods.model)), np.tile([0, 1, 0, 1], len(goods.model))
-    weight = left[baskets, phone] * np.where(phone == 1, 0.6, 0.4) * np.where(new == 1, 0.25, 0.75)
-    raw = raw_cause_weights(goods, baskets, phone == 1, new == 1)
-    wanted, scales = np.array(world.other_cause_shares()), np.ones(4)
-    for _ in range(60):
-        part = raw * scales
-        part = part / part.sum(axis=1, keepdims=True)
-        scales = scales * wanted / np.maximum(weight @ part / weight.sum(), 1e-12)
-    return scales
-
-
-def raw_cause_weights(
-    goods: Catalogue, basket: np.ndarray, phone: np.ndarray, new: np.ndarray
-) -> np.ndarray:
-    """Weights of extra_costs, trust, long_checkout and low_intent before scaling: shape (n, 4)."""
-    shipping = goods.shipping_share[basket]
-    return np.column_stack(
-        [
-            np.where(shipping > 0, np.exp(2 * shipping), 0.0),
-            np.exp(0.9 * goods.unknown_brand[basket] + 0.8 * new),
-            np.exp(0.9 * phone),
-            np.exp(1.2 * goods.single_cheap[basket]),
-        ]
-    )
-
-
 def draw_baskets(people: People, person: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A basket of the pool for each cart, its category by the person's taste."""
     edge = np.cumsum(people.taste, axis=1)[person]
@@ -131,7 +101,7 @@ def draw_baskets(people: People, person: np.ndarray, rng: np.random.Generator) -
 
 def draw_carts(
     world: World,
-    goods: Catalogue,
+    law: Leaving,
     people: People,
     clock: Clock,
     person: np.ndarray,
@@ -141,17 +111,11 @@ def draw_carts(
 ) -> Carts:
     """One cart for each given visit: basket, fate, cause and what comes back."""
     n = len(person)
-    basket, phone = draw_baskets(people, person, rng), slot != DESKTOP
-    odds = left_log_odds(world, goods)[basket, phone.astype(int)]
-    odds = odds + left_bias_grid(world)[people.kind[person], people.own_class[person]]
-    p_left = 1 / (1 + np.exp(-odds))
+    basket, phone = draw_baskets(people, person, rng), (slot != DESKTOP).astype(int)
+    p_left = law.probability(people.kind[person], people.own_class[person], basket, phone)
     outcome = np.where(rng.random(n) < p_left, LEFT, BOUGHT)
     outcome[rng.random(n) < world.emptied_share] = EMPTIED
-
-    others = raw_cause_weights(goods, basket, phone, ~people.existing[person])
-    others = others * cause_scales(world, goods)
-    others = others / others.sum(axis=1, keepdims=True) * (1 - world.account_share)
-    p_cause = np.column_stack([np.full(n, world.account_share), others])
+    p_cause = law.cause[basket, phone, (~people.existing[person]).astype(int)]
     cause = (rng.random(n)[:, None] >= np.cumsum(p_cause, axis=1)).sum(axis=1)
     cause = np.where(outcome == LEFT, np.minimum(cause, len(CAUSES) - 1), -1)
 
@@ -169,27 +133,32 @@ def draw_carts(
 
 
 def gather_visits(
-    person: np.ndarray, at: np.ndarray, slot: np.ndarray, opened: np.ndarray, carts: Carts,
+    people: People,
+    base: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    carts: Carts,
+    push_off: tuple[np.ndarray, np.ndarray],
     days: float,
-) -> Visits:  # fmt: skip
+    rng: np.random.Generator,
+) -> Visits:
     """All visits before the end of the span, ordered by person and time.
 
-    `opened` is, for each base visit, the cart it opens or −1.
+    `base` holds person, time, slot and the cart opened (or −1) of each visit of its own;
+    `push_off` person and time of those who switch push off. Half of the app's owners remove it
+    within three days of the end of their life as customers.
     """
-    later = np.flatnonzero(carts.returns_at < days)
-    touch = np.flatnonzero(carts.touched_at < days)
-    extra = np.flatnonzero(carts.extra)
-    parts = [
-        (person, at, slot, np.full(len(person), BASE), opened),
-        *(
-            (carts.person[rows], when[rows], carts.slot[rows], np.full(len(rows), reason), rows)
-            for rows, when, reason in (
-                (later, carts.returns_at, BUY_LATER),
-                (touch, carts.touched_at, TOUCH),
-                (extra, carts.at, EXTRA),
-            )
-        ),
-    ]
-    joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    gone = (people.device_mix[:, APP] > 0) & (rng.random(len(people)) < 0.5)
+    gone = np.flatnonzero(gone)
+    removed_at = people.end[gone] + rng.random(len(gone)) * 3
+    parts = [(*base[:3], BASE, base[3])]
+    for when, reason in ((carts.returns_at, BUY_LATER), (carts.touched_at, TOUCH)):
+        rows = np.flatnonzero(when < days)
+        parts.append((carts.person[rows], when[rows], carts.slot[rows], reason, rows))
+    rows = np.flatnonzero(carts.extra)
+    parts.append((carts.person[rows], carts.at[rows], carts.slot[rows], EXTRA, rows))
+    parts.append((gone, removed_at, APP, APP_REMOVE, -1))
+    parts.append((*push_off, APP, PUSH_OFF, -1))
+    filled = [[np.broadcast_to(c, len(part[0])) for c in part] for part in parts]
+    joined = [np.concatenate(column) for column in zip(*filled, strict=True)]
+    joined = [column[joined[1] < days] for column in joined]
     order = np.lexsort((joined[1], joined[0]))
     return Visits(*(column[order] for column in joined))

@@ -1,4 +1,4 @@
-"""What is true in the simulated shop, written beside its tables for analyses to be scored against."""
+"""The truth tables, written beside the shop's own for analyses to be scored against."""
 
 import json
 from datetime import datetime, timedelta
@@ -8,11 +8,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cdp_lib.world.campaigns import Effects
 from cdp_lib.world.catalogue import CATEGORIES, SIZES, Catalogue
+from cdp_lib.world.clock import Clock
 from cdp_lib.world.ids import instants, words
-from cdp_lib.world.law import CAUSES, HOUR_PREFERENCES, OUTCOMES, World
+from cdp_lib.world.law import CAUSES, HOUR_PREFERENCES, OUTCOMES, RESPONSES, World
+from cdp_lib.world.leaving import Leaving
 from cdp_lib.world.log import CODE, Rows
-from cdp_lib.world.people import People, mean_of_person, mean_over_baskets
+from cdp_lib.world.mail import campaign_names
+from cdp_lib.world.messages import Draw
+from cdp_lib.world.people import People
 from cdp_lib.world.visits import LATER, LEFT, Carts
 
 DAY = 86_400
@@ -20,7 +25,7 @@ DAY = 86_400
 
 def people_table(
     world: World,
-    goods: Catalogue,
+    law: Leaving,
     people: People,
     person_ids: pa.Array,
     created: np.ndarray,
@@ -29,9 +34,10 @@ def people_table(
     """A row a person, with or without an account: the true rates and tastes.
 
     `person_id` equals the customer_id of those with an account. Rates are per day; `p_left` is the
-    mean probability that a cart that is not emptied is left, over baskets and devices.
+    mean probability that a cart that is not emptied is left, over baskets and devices, and
+    `p_left_<cause>` that it is left for that cause.
     """
-    left = mean_of_person(people, mean_over_baskets(world, goods)[0])
+    causes = law.causes_of_person(people)
     return pa.table(
         {
             "person_id": person_ids,
@@ -43,7 +49,8 @@ def people_table(
             "visit_rate": people.visit_rate,
             "death_rate": people.death_rate,
             "cart_prob": people.cart_prob,
-            "p_left": left,
+            "p_left": law.of_person(people),
+            **{f"p_left_{cause}": causes[:, i] for i, cause in enumerate(CAUSES)},
             "hour_preference": words(HOUR_PREFERENCES, people.hour),
             "discount_affinity": people.affinity,
             "preferred_size": words(SIZES, people.size),
@@ -94,6 +101,66 @@ def carts_table(
             **{f"p_{cause}": carts.p_cause[seen, i] for i, cause in enumerate(CAUSES)},
         }
     )
+
+
+def effects_table(
+    world: World,
+    clock: Clock,
+    weeks: int,
+    draw: Draw,
+    effects: Effects,
+    people: People,
+    person_ids: pa.Array,
+    origin_us: int,
+) -> pa.Table:
+    """A row a campaign and eligible customer: the arm drawn and what either arm would have brought.
+
+    `effect` e multiplies the intensity of purchases by 1 + e over [starts_at, ends_at) if treated.
+    `realised_…` and `expected_…`: revenue in the window, after discount, returns not counted.
+    """
+    arms = {name: getattr(effects, name) for name in Effects.__dataclass_fields__}
+    response = arms.pop("response")
+    renamed = {
+        name.replace("_0", "_holdout").replace("_1", "_treated"): v for name, v in arms.items()
+    }
+    return pa.table(
+        {
+            "campaign_id": words(campaign_names(world, clock, weeks), draw.campaign),
+            "customer_id": person_ids.take(pa.array(draw.person)),
+            "treated": draw.treated,
+            "starts_at": instants(draw.at * DAY, origin_us),
+            "ends_at": instants((draw.at + world.effect_days) * DAY, origin_us),
+            "alive": people.end[draw.person] > draw.at,
+            "response": words(RESPONSES, response),
+            **renamed,
+        }
+    )
+
+
+def campaigns_truth(folder: Path) -> pa.Table:
+    """A row a campaign: what it brought, over those treated, expected and as it came out."""
+    effects = pq.read_table(folder / "truth" / "effects.parquet").to_pandas()
+    rows = []
+    for campaign_id, every in effects.groupby("campaign_id", sort=True):
+        treated = every[every["treated"]]
+        rows.append(
+            {
+                "campaign_id": campaign_id,
+                "starts_at": every["starts_at"].iloc[0].to_pydatetime(),
+                "n_treated": len(treated),
+                "n_holdout": len(every) - len(treated),
+                **{
+                    f"{kind}_incremental_revenue": round(
+                        float((treated[f"{kind}_treated"] - treated[f"{kind}_holdout"]).sum()), 2
+                    )
+                    for kind in ("realised", "expected")
+                },
+                **{
+                    f"{name}_share": float((every["response"] == name).mean()) for name in RESPONSES
+                },
+            }
+        )
+    return pa.Table.from_pylist(rows)
 
 
 def pairs_table(goods: Catalogue) -> pa.Table:

@@ -1,0 +1,138 @@
+"""Messages and what they do to the opt-ins: newsletters by drawn pressure, and campaigns.
+
+Each customer is drawn into a newsletter pressure (weekly, fortnightly, monthly) by mail and by
+push. At each message a living customer opts out of its channel with probability
+logistic(opt_out_bias + opt_out_per_message · messages of the last 28 days). A click belongs to a
+visit that comes by the person's own rate within three days, so it moves no visit.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cdp_lib.world.catalogue import campaign_weeks
+from cdp_lib.world.law import World
+from cdp_lib.world.people import APP, CHANNELS, PRESSURE, People
+from cdp_lib.world.visits import BASE, Visits
+
+NEWSLETTER = -1  # instead of a campaign's index
+CAMPAIGN_HOUR, NEWSLETTER_HOUR = 9 / 24, 1 + 9 / 24  # Monday, Tuesday; in days of the week
+CLICK_DAYS = 3.0
+EMAIL, PUSH = 0, 1
+TOUCHPOINT = np.array([4, 7, 8, 9, 10])  # of CHANNELS among sessions.TOUCHPOINTS
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A row a message, in order of sending; times in days, `opted_out` NaN where nobody did."""
+
+    campaign: np.ndarray  # index, or NEWSLETTER
+    person: np.ndarray
+    channel: np.ndarray  # index of CHANNELS
+    at: np.ndarray
+    opted_out: np.ndarray
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A row a campaign and eligible customer: drawn into treatment or holdout at `at` (days)."""
+
+    campaign: np.ndarray
+    person: np.ndarray
+    treated: np.ndarray
+    at: np.ndarray
+
+
+def campaign_times(world: World, weeks: int) -> np.ndarray:
+    """When each campaign is sent, in days; fewer than the law's where the span is short."""
+    return np.array(campaign_weeks(weeks, len(world.campaigns))) * 7.0 + CAMPAIGN_HOUR
+
+
+def send(
+    world: World, people: People, account_at: np.ndarray, weeks: int, rng: np.random.Generator
+) -> tuple[Sent, Draw, np.ndarray]:
+    """All messages, all draws into arms, and who is opted in to which channel at the end."""
+    n = len(people)
+    opted, recent = people.opt_in.copy(), np.zeros((4, n), int)
+    phase = rng.integers(0, 4, n)
+    every = np.array([weeks for _, weeks in PRESSURE])[people.pressure]
+    times = campaign_times(world, weeks)
+    by_week = {int(t // 7): c for c, t in enumerate(times)}
+    sent, drawn = [], []
+
+    def message(campaign: int, channel: int, who: np.ndarray, when: np.ndarray, week: int) -> None:
+        odds = world.opt_out_bias + world.opt_out_per_message * recent.sum(axis=0)
+        leaves = who & (people.end > when) & (rng.random(n) < 1 / (1 + np.exp(-odds)))
+        gone = when + rng.uniform(0.001, 0.4, n)
+        opted[leaves, channel] = False
+        recent[week % 4] += who
+        rows = np.flatnonzero(who)
+        size = len(rows)
+        out = np.where(leaves, gone, np.nan)
+        columns = (np.full(size, campaign), rows, np.full(size, channel), when[rows], out[rows])
+        sent.append(columns)
+
+    for week in range(weeks):
+        recent[week % 4] = 0
+        if week in by_week:
+            c = by_week[week]
+            channel = CHANNELS.index(world.campaigns[c].channel)
+            can = (account_at < times[c]) & opted[:, channel]
+            treated = rng.random(n) >= world.holdout_share
+            rows = np.flatnonzero(can)
+            drawn.append((np.full(len(rows), c), rows, treated[rows], np.full(len(rows), times[c])))
+            message(c, channel, can & treated, np.full(n, times[c]), week)
+        due = (week + phase) % every == 0
+        for channel, offset in ((EMAIL, 0.0), (PUSH, 2.0)):
+            when = week * 7 + NEWSLETTER_HOUR + offset + rng.random(n) * 0.1
+            who = due & opted[:, channel] & (account_at < when)
+            message(NEWSLETTER, channel, who, when, week)
+    columns = [np.concatenate(column) for column in zip(*sent, strict=True)]
+    arms = [np.concatenate(column) for column in zip(*drawn, strict=True)] if drawn else None
+    empty = (np.zeros(0, int), np.zeros(0, int), np.zeros(0, bool), np.zeros(0))
+    return Sent(*columns), Draw(*(arms or empty)), opted
+
+
+@dataclass(frozen=True)
+class Replies:
+    """What came of each message, in days or NaN; `visit` is the visit a click led to, or −1."""
+
+    delivered: np.ndarray
+    opened: np.ndarray
+    clicked: np.ndarray
+    visit: np.ndarray
+
+
+def reply(people: People, visits: Visits, sent: Sent, rng: np.random.Generator) -> Replies:
+    """Deliveries, openings and clicks; an opt-out has been opened."""
+    n, step = len(sent.person), 1e-4
+    arrives = (rng.random(n) < 0.975) | np.isfinite(sent.opted_out)
+    delivered = np.where(arrives, sent.at + step * (1 + rng.random(n)), np.nan)
+    follows, base = next_visit(visits, sent)
+    soon = (
+        base & (visits.at[follows] < sent.at + CLICK_DAYS) & (visits.at[follows] > sent.at + 0.01)
+    )
+    needs_app = np.isin(sent.channel, (PUSH, CHANNELS.index("in_app")))
+    soon &= ~needs_app | (visits.slot[follows] == APP)
+    clicks = arrives & soon & (rng.random(n) < 0.3)
+    _, first = np.unique(np.where(clicks, follows, -1 - np.arange(n)), return_index=True)
+    only = np.zeros(n, bool)
+    only[first] = True
+    clicks &= only  # a visit has one entry
+    clicked = np.where(clicks, visits.at[follows] - step, np.nan)
+    alive = people.end[sent.person] > sent.at
+    reads = arrives & alive & (rng.random(n) < 0.22)
+    opened = np.where(reads, delivered + np.minimum(rng.exponential(0.25, n), 2.0), np.nan)
+    opened = np.fmin(opened, np.fmin(clicked, sent.opted_out) - step)
+    opened = np.where(opened < delivered, delivered, opened)
+    return Replies(delivered, opened, clicked, np.where(clicks, follows, -1))
+
+
+def next_visit(visits: Visits, sent: Sent) -> tuple[np.ndarray, np.ndarray]:
+    """Index of the person's next visit after each message, and whether there is one of its own."""
+    span = 1e6  # days; more than any world lasts
+    key = visits.person * span + visits.at
+    found = np.searchsorted(key, sent.person * span + sent.at)
+    last = np.minimum(found, len(key) - 1)
+    mine = (found < len(key)) & (visits.person[last] == sent.person)
+    return last, mine & (visits.reason[last] == BASE)
