@@ -249,7 +249,8 @@ def _depth_counts(plan: Plan, partitions: int | str) -> pd.DataFrame:
     for part in range(parts):
         mine = plan.events
         if parts > 1:
-            mine = mine.filter(mine[plan.unit].hash() % parts == part)
+            # The engine's hash is signed, and so is its remainder.
+            mine = mine.filter((mine[plan.unit].hash() % parts).abs() == part)
         ends = _furthest(replace(plan, events=mine), busy)
         counted = ends.group_by(key).agg(n=ends.count(), open=ends.open.cast("int64").sum())
         frames.append(counted.to_pandas())
