@@ -36,7 +36,7 @@ ACTIONS = (
     "purchase",
 )
 KEPT = (
-    *("event", "occurred_at", "person_id", "visitor_id", "customer_id", "session_id"),
+    *("event", "occurred_at", "visitor_id", "customer_id", "session_id"),
     *("product_id", "price", "order_id", "shipping_cost", "error"),
     *("device_type", "touchpoint", "known", "returning"),
 )
@@ -64,52 +64,66 @@ def walk(journeys: Table) -> Table:
     cart after the row), `total` (pieces in the cart after the row), `reach` (1 to 7, how far
     the action gets in the checkout), and the columns of the log.
     """
-    rows = _keyed(journeys).cache()
-    placed = _account_steps(_placed(_numbered(_pieces(rows))))
-    # The windows sort slim rows; what else a row says joins them at the end.
-    said = rows.select("key", "position", *KEPT)
-    return placed.join(said, ["key", "position"]).drop("key")
+    rows = _ordered(journeys).cache()
+    # A sort costs what its rows weigh: the windows see only the columns that they need.
+    numbered = _numbered(_pieces(_keyed(rows)))
+    row = ["person_id", "nth"]
+    said = rows.select(*row, "event", "session_id", "order_id", "known")
+    placed = _account_steps(_placed(numbered.join(said, row)))
+    return placed.join(rows.select(*row, *KEPT), row).drop("nth")
 
 
 def _running(*group: str, of: str = "position"):
     return ibis.cumulative_window(group_by=list(group), order_by=of)
 
 
-def _keyed(journeys: Table) -> Table:
+def _ordered(journeys: Table) -> Table:
+    """Cart actions, each with its number in its person's history."""
     rows = journeys.filter(_.event.isin(ACTIONS)).mutate(
         rank=_.event.cases(*[(event, rank) for rank, event in enumerate(ACTIONS)]).cast("int64"),
         event_key=_.event_id.coalesce(""),
         product_key=_.product_id.coalesce(""),
-        is_add=(_.event == "add_to_cart").cast("int64"),
-        is_purchase=(_.event == "purchase").cast("int64"),
     )
     order = ["occurred_at", "rank", "event_key", "product_key"]
-    session = ibis.cumulative_window(group_by=["person_id", "session_id"], order_by=order)
+    person = ibis.window(group_by="person_id", order_by=order)
+    return rows.mutate(nth=ibis.row_number().over(person))
+
+
+def _keyed(rows: Table) -> Table:
+    """The slim rows, each with the cart id or the person whose rows it is read among."""
+    pieces = ibis.greatest(_.quantity.coalesce(1), 0)
+    rows = rows.select(
+        *("person_id", "nth", "session_id", "occurred_at", "rank", "product_key", "cart_id"),
+        is_add=(_.event == "add_to_cart").cast("int64"),
+        is_purchase=(_.event == "purchase").cast("int64"),
+        change=ibis.cases(
+            (_.event == "add_to_cart", pieces), (_.event == "remove_from_cart", -pieces), else_=0
+        ),
+    )
     # The cart id last seen: rows after the k-th id share k, and each k has one id.
-    rows = rows.mutate(n_ids=_.cart_id.notnull().cast("int64").sum().over(session))
-    seen = ibis.window(group_by=["person_id", "session_id", "n_ids"])
-    rows = rows.mutate(given=_.cart_id.coalesce(_.cart_id.max().over(seen)))
+    session = ["person_id", "session_id"]
+    n_ids = _.cart_id.notnull().cast("int64").sum().over(_running(*session, of="nth"))
+    rows = rows.mutate(n_ids=n_ids)
+    seen = _.cart_id.max().over(ibis.window(group_by=[*session, "n_ids"]))
+    rows = rows.mutate(given=_.cart_id.coalesce(seen))
     own, derived = ibis.literal("i:") + rows.given, ibis.literal("p:") + rows.person_id
     rows = rows.mutate(key=own.coalesce(derived))
-    whole = ibis.window(group_by="key", order_by=order)
-    return rows.mutate(position=ibis.row_number().over(whole))
+    order = ["occurred_at", "rank", "person_id", "nth"]
+    place = ibis.row_number().over(ibis.window(group_by="key", order_by=order))
+    return rows.select(
+        *("person_id", "nth", "key", "product_key", "is_add", "is_purchase", "change"),
+        is_given=_.given.notnull(),
+        position=place,
+    )
 
 
 def _pieces(rows: Table) -> Table:
     """Pieces in the cart, counted anew after each purchase."""
-    rows = rows.mutate(
-        n_bought=_.is_purchase.sum().over(_running("key")) - _.is_purchase,
-        run=_.order_id.coalesce(_.session_id),
-    )
+    n_bought = _.is_purchase.sum().over(_running("key")) - _.is_purchase
+    rows = rows.mutate(n_bought=n_bought)
     # An epoch reaches from the first add after a purchase to just before the next such add.
     began = ibis.ifelse(_.is_add == 1, _.n_bought, ibis.null("int64"))
     rows = rows.mutate(epoch=began.max().over(_running("key")).coalesce(0))
-    pieces = ibis.greatest(_.quantity.coalesce(1), 0)
-    rows = rows.mutate(
-        change=ibis.cases(
-            (_.event == "add_to_cart", pieces), (_.event == "remove_from_cart", -pieces), else_=0
-        )
-    )
     product = ["key", "epoch", "product_key"]
     rows = rows.mutate(drawn=_.change.sum().over(_running(*product)))
     # A sum that may not fall below zero is the sum less its lowest point so far, if negative.
@@ -123,21 +137,20 @@ def _numbered(rows: Table) -> Table:
     last_epoch = _.epoch.lag().over(ibis.window(group_by="key", order_by="position"))
     new_epoch = last_epoch.isnull() | (last_epoch != _.epoch)
     empty_before = (_.total - _.moved) == 0
-    opens = ibis.ifelse(_.given.notnull(), new_epoch, (_.is_add == 1) & empty_before)
-    rows = rows.mutate(opens=opens.cast("int64"), filled=(_.total - _.moved) > 0)
-    rows = rows.mutate(number=_.opens.sum().over(_running("key")))
-    name = ibis.cases(
-        (_.given.isnull(), _.person_id + "#" + _.number.cast("string")),
-        (_.number > 1, _.given + "#" + _.number.cast("string")),
-        else_=_.given,
+    opens = ibis.ifelse(_.is_given, new_epoch, (_.is_add == 1) & empty_before)
+    rows = rows.mutate(opens=opens.cast("int64"), filled=~empty_before)
+    open_cart = (_.n_bought == _.epoch) & (_.is_given | _.filled | (_.opens == 1))
+    return rows.select(
+        *("person_id", "nth", "key", "position", "is_given", "is_purchase", "held", "total"),
+        number=_.opens.sum().over(_running("key")),
+        in_cart=open_cart,
     )
-    open_cart = (_.n_bought == _.epoch) & (_.given.notnull() | _.filled | (_.opens == 1))
-    return rows.mutate(name=ibis.ifelse(_.number > 0, name, ibis.null("string")), in_cart=open_cart)
 
 
 def _placed(rows: Table) -> Table:
     """Keep cart actions and purchases, and say which purchases are lines of a cart's purchase."""
     cart = ibis.window(group_by=["key", "number"])
+    rows = rows.mutate(run=_.order_id.coalesce(_.session_id))
     bought_by = ibis.ifelse(_.in_cart & (_.is_purchase == 1), _.run, ibis.null("string"))
     rows = rows.mutate(bought_run=bought_by.max().over(cart))
     role = ibis.cases(
@@ -147,7 +160,10 @@ def _placed(rows: Table) -> Table:
         else_=ibis.null("string"),
     )
     rows = rows.mutate(role=role).filter(_.role.notnull())
-    return rows.mutate(cart_id=ibis.ifelse(_.role == "no_cart", ibis.null("string"), _.name))
+    nth_cart = ibis.literal("#") + rows.number.cast("string")
+    # A key is two letters and then the cart id or the person.
+    name = ibis.ifelse(_.is_given & (_.number <= 1), _.key[2:], _.key[2:] + nth_cart)
+    return rows.mutate(cart_id=ibis.ifelse(_.role == "no_cart", ibis.null("string"), name))
 
 
 def _account_steps(rows: Table) -> Table:
@@ -157,5 +173,5 @@ def _account_steps(rows: Table) -> Table:
     reach = _.event.cases(*REACH.items()).cast("int64")
     known_checkout = (_.event == "begin_checkout") & _.known
     return rows.filter(~strays).mutate(reach=ibis.ifelse(known_checkout, 4, reach))[
-        ["key", "position", "cart_id", "role", "held", "total", "reach"]
+        ["person_id", "nth", "position", "cart_id", "role", "held", "total", "reach"]
     ]
