@@ -22,8 +22,9 @@ class Leaving:
     """The law of leaving; `phone` and `new` index 0 for no, 1 for yes, b a basket of the pool.
 
     `own[kind, class]` and `basket[b, phone]`: log-odds. `cause[b, phone, new, cause]`: probability
-    given left. `left[category, kind × class × phone, b within]`: probability to be left. `mean_left[category, kind, class, phone]`: probability over the category's baskets;
-    `mean_cause[category, kind, class, phone, new, cause]`: of being left for that cause.
+    given left. `left[category, kind × class × phone, b in category]`: probability to be left;
+    `mean_left[category, kind, class, phone]`: its mean over the category's baskets;
+    `mean_cause[category, kind, class, phone, new, cause]`: mean of being left for that cause.
     """
 
     own: np.ndarray

@@ -43,7 +43,9 @@ CODE = {name: code for code, name in enumerate(EVENTS)}
 PAUSE = np.array([12, 35, 15, 10, 14, 12, 20, 25, 70, 25, 55, 50, 20, 1, 1, 20, 1, 60], float)
 ERRORS = ("form_postcode", "form_phone", "form_address", "form_timeout")
 MAX_VIEWS = 20
+VIEWS_STOP, VIEWS_MORE = 0.38, 0.3  # goods looked at while browsing: a geometric law, plus one
 PUSH = CHANNELS.index("push")
+CHECKOUT_AGAIN = 0.5  # a cart lost at the account step and looked at again gets there again
 RANKS = 128  # places within a visit
 
 
@@ -125,7 +127,7 @@ def _browse(script, goods, people, visits, sessions, rng) -> None:
     script.add("push_off", every[visits.reason == PUSH_OFF], 0)
     push_on = app & (rng.random(n) < 0.03) & people.opt_in[visits.person, PUSH]
     script.add("push_on", every[push_on], 1)
-    views = np.minimum(rng.geometric(0.38, n) - 1 + (rng.random(n) < 0.3), MAX_VIEWS)
+    views = np.minimum(rng.geometric(VIEWS_STOP, n) - 1 + (rng.random(n) < VIEWS_MORE), MAX_VIEWS)
     views = np.where(fresh, views, np.where(alone, 0, np.minimum(views, 1)))
     searches = fresh & (rng.random(n) < 0.28)
     lists = (fresh & (rng.random(n) < 0.5)) | ((views == 0) & ~has_cart & ~searches & ~alone)
@@ -186,7 +188,7 @@ def _check_out(script, visits, carts, sessions, rng) -> None:
     emptied = first & (carts.outcome[cart] == EMPTIED)
     back = ~first
     script.add("view_cart", rows[back], 92, cart=cart[back])
-    again = touch & (cause == ACCOUNT) & (rng.random(len(rows)) < 0.5)
+    again = touch & (cause == ACCOUNT) & (rng.random(len(rows)) < CHECKOUT_AGAIN)
     begins = (~emptied & ~touch & ~(stays & (cause == LOW_INTENT))) | again
     script.add("begin_checkout", rows[begins], 97, cart=cart[begins])
     goes_on = begins & ~again & ~(stays & (cause == ACCOUNT))

@@ -37,7 +37,7 @@ def people_table(
     mean probability that a cart that is not emptied is left, over baskets and devices, and
     `p_left_<cause>` that it is left for that cause.
     """
-    causes = law.causes_of_person(people)
+    causes = law.causes_of_person(people).round(12)
     return pa.table(
         {
             "person_id": person_ids,
@@ -49,7 +49,7 @@ def people_table(
             "visit_rate": people.visit_rate,
             "death_rate": people.death_rate,
             "cart_prob": people.cart_prob,
-            "p_left": law.of_person(people),
+            "p_left": law.of_person(people).round(12),
             **{f"p_left_{cause}": causes[:, i] for i, cause in enumerate(CAUSES)},
             "hour_preference": words(HOUR_PREFERENCES, people.hour),
             "discount_affinity": people.affinity,
@@ -118,7 +118,7 @@ def effects_table(
     `effect` e multiplies the intensity of purchases by 1 + e over [starts_at, ends_at) if treated.
     `realised_…` and `expected_…`: revenue in the window, after discount, returns not counted.
     """
-    arms = {name: getattr(effects, name) for name in Effects.__dataclass_fields__}
+    arms = {name: getattr(effects, name).round(9) for name in Effects.__dataclass_fields__}
     response = arms.pop("response")
     renamed = {
         name.replace("_0", "_holdout").replace("_1", "_treated"): v for name, v in arms.items()
@@ -161,6 +161,12 @@ def campaigns_truth(folder: Path) -> pa.Table:
             }
         )
     return pa.Table.from_pylist(rows)
+
+
+def count_dirt(folder: Path) -> dict[str, int]:
+    """How many rows of each kind of dirt were added."""
+    kinds = pq.read_table(folder / "truth" / "dirt.parquet", columns=["kind"])["kind"]
+    return {entry["values"]: entry["counts"] for entry in kinds.value_counts().to_pylist()}
 
 
 def pairs_table(goods: Catalogue) -> pa.Table:

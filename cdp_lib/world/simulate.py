@@ -13,19 +13,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cdp_lib.checks import Refusal, above
+from cdp_lib.checks import Refusal, above, share
 from cdp_lib.windows import instant
 from cdp_lib.world.catalogue import Catalogue, catalogue
-from cdp_lib.world.chunk import Chunk, draw_chunk
+from cdp_lib.world.chunk import STAGES, Chunk, draw_chunk
 from cdp_lib.world.clock import Clock, clock
+from cdp_lib.world.dirt import hostile_product, soil
 from cdp_lib.world.law import World
 from cdp_lib.world.leaving import Leaving, leaving
-from cdp_lib.world.record import campaigns_truth, describe, pairs_table
+from cdp_lib.world.record import campaigns_truth, count_dirt, describe, pairs_table
 from cdp_lib.world.tables import prices_table, products_table
 
 CHUNK_CUSTOMERS = 5_000
 BEYOND_DAYS = 400  # truth can be asked this far past the end of the span
 ROW_GROUP = 1 << 18
+DIRT_SHARE = 0.002
 Progress = Callable[[int, int, str], None]
 
 
@@ -44,7 +46,8 @@ def simulate(
     `customers` is about how many people have an account by the end: 60 % of them from the start,
     the others open theirs in the span; about as many visitors never identify themselves. The span
     is `weeks` weeks from `start`, a Monday; its end is the shop's as_of. The tables of the contract
-    are Parquet files, the truth behind them lies in `out/truth`. The same arguments give the same
+    are Parquet files, the truth behind them lies in `out/truth`. `dirt` adds rows that do not
+    belong: a share of each table per kind of dirt, True for 0.002; truth/dirt names each one. The same arguments give the same
     bytes. Raises Refusal for a start that is no Monday or a count below 1.
     """
     world, origin = params or World(), instant(start, "start")
@@ -52,6 +55,9 @@ def simulate(
         above(name, value, 0)
     if origin.weekday() or origin != datetime(origin.year, origin.month, origin.day):
         raise Refusal("start", str(start), "not a Monday's midnight", "start on a Monday")
+    unclean = DIRT_SHARE if dirt is True else float(dirt)
+    share("dirt", unclean)
+    as_of = origin + timedelta(weeks=weeks)
     folder = Path(out)
     (folder / "truth").mkdir(parents=True, exist_ok=True)
     root = np.random.SeedSequence(seed)
@@ -64,20 +70,27 @@ def simulate(
         if progress:
             progress(k, n_chunks, "people")
         size = min(CHUNK_CUSTOMERS, customers - k * CHUNK_CUSTOMERS)
-        for name, table in chunk_tables(world, goods, law, time, weeks, k, size, root).items():
+        tables = chunk_tables(world, goods, law, time, weeks, k, size, root)
+        if unclean:
+            rng = np.random.default_rng(_child(root, k + 1, len(STAGES)))
+            tables = soil(tables, unclean, k, _micros(as_of), rng)
+        for name, table in tables.items():
             writers.write(name, table)
     writers.close()
     origin_us = _micros(origin)
-    _write(products_table(goods), folder / "products.parquet")
+    products = hostile_product(products_table(goods)) if unclean else products_table(goods)
+    _write(products, folder / "products.parquet")
     _write(prices_table(goods, origin_us), folder / "prices.parquet")
     _write(pairs_table(goods), folder / "truth" / "pairs.parquet")
     if "truth/effects" in writers.rows:
         _write(campaigns_truth(folder), folder / "truth" / "campaigns.parquet")
     about = describe(world, origin, weeks, customers, seed, writers.rows, folder)
     (folder / "truth" / "world.json").write_text(json.dumps(about, indent=1) + "\n")
+    if unclean:
+        (folder / "truth" / "dirt.json").write_text(json.dumps(count_dirt(folder), indent=1) + "\n")
     if progress:
         progress(n_chunks, n_chunks, "people")
-    return _write_shop(folder, world, origin + timedelta(weeks=weeks))
+    return _write_shop(folder, world, as_of)
 
 
 def chunk_tables(
