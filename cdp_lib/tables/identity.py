@@ -1,4 +1,4 @@
-"""Visits and people: which events belong to one visit, and which visitors are one customer."""
+"""Visits and people: which events are one visit, and which visitors are one customer."""
 
 from __future__ import annotations
 
@@ -40,10 +40,7 @@ def sessions(events: Table, gap_minutes: float = 30) -> Table:
     event; exactly `gap_minutes` do not end it.
     """
     above("gap_minutes", gap_minutes, 0)
-    named = events.filter(events.visitor_id.notnull() | events.customer_id.notnull())
-    named = named.mutate(
-        visitor_id=ibis.coalesce(named.visitor_id, ibis.literal("c:") + named.customer_id)
-    )
+    named = _with_visitor(events)
     given = named.filter(named.session_id.notnull())
     given = given.mutate(session_id=given.visitor_id + "/" + given.session_id)
     bare = named.filter(named.session_id.isnull())
@@ -68,6 +65,13 @@ def sessions(events: Table, gap_minutes: float = 30) -> Table:
     return given.union(bare.select(given.columns))
 
 
+def _with_visitor(events: Table) -> Table:
+    some = events.filter(events.visitor_id.notnull() | events.customer_id.notnull())
+    return some.mutate(
+        visitor_id=ibis.coalesce(some.visitor_id, ibis.literal("c:") + some.customer_id)
+    )
+
+
 def links(events: Table, identities: Table | None = None) -> Table:
     """Which visitors were seen to be which customers: distinct `visitor_id, customer_id`."""
     pairs = events.filter(events.visitor_id.notnull() & events.customer_id.notnull())
@@ -81,52 +85,63 @@ def stitch(visits: Table, identities: Table | None = None) -> Table:
     """The events of `sessions`, each with the person it belongs to.
 
     In: what `sessions` returns, and identities of the contract; both cut at the time as of which
-    people are known, since every link in them is used. Out: the same rows with
-    `person_id` ("c:<customer_id>" or "v:<visitor_id>") and `known` (the row itself carries a
-    customer).
+    people are known, since every link in them is used. Out: the same rows with `person_id`
+    ("c:<customer_id>" or "v:<visitor_id>"), `known` (the row itself carries a customer) and
+    `returning` (the visit began after the first event of the person in the log, so false in the
+    first visit that the log holds).
 
     A row that carries a customer is that customer's. Another row of a visitor that was ever
     linked to one customer alone is that customer's too, so a login stitches what came before
     it. A visitor linked to two customers or more is a shared device and no person: its other
     rows belong to the customer of their visit where that has one alone, else to "v:<visitor>".
     """
+    # The person depends on visitor, visit and customer alone: work on those few rows.
+    parts = (
+        visits.view()
+        .group_by("visitor_id", "session_id", "customer_id")
+        .aggregate(began=ibis._.occurred_at.min())
+    )
     customers = (
-        links(visits, identities)
+        links(parts.view(), identities)
         .group_by("visitor_id")
-        .aggregate(n_customers__=ibis._.customer_id.nunique(), only__=ibis._.customer_id.min())
+        .aggregate(n_customers=ibis._.customer_id.nunique(), only=ibis._.customer_id.min())
     )
-    known = visits.filter(visits.customer_id.notnull())
-    in_visit = known.group_by("session_id").aggregate(
-        n_in_visit__=ibis._.customer_id.nunique(), visit_customer__=ibis._.customer_id.min()
+    by_visit = ibis.window(group_by=parts.session_id)
+    parts = parts.mutate(
+        n_in_visit=parts.customer_id.count().over(by_visit),
+        visit_customer=parts.customer_id.min().over(by_visit),
     )
-    joined = visits.left_join(customers, "visitor_id", rname="{name}__r")
-    joined = joined.left_join(in_visit, "session_id", rname="{name}__s")
-    inferred = ibis.cases(
-        (joined.n_customers__ == 1, joined.only__),
-        (joined.n_in_visit__ == 1, joined.visit_customer__),
-        else_=ibis.null("string"),
-    )
-    customer = ibis.coalesce(joined.customer_id, inferred)
-    return joined.select(
-        *visits.columns,
-        person_id=ibis.coalesce(
-            ibis.literal("c:") + customer, ibis.literal("v:") + joined.visitor_id
+    parts = parts.left_join(customers, "visitor_id")
+    customer = ibis.coalesce(
+        parts.customer_id,
+        ibis.cases(
+            (parts.n_customers == 1, parts.only),
+            (parts.n_in_visit == 1, parts.visit_customer),
+            else_=ibis.null("string"),
         ),
-        known=joined.customer_id.notnull(),
     )
-
-
-def journeys(events: Table, identities: Table | None = None, gap_minutes: float = 30) -> Table:
-    """The events with their visit and person: `sessions`, `stitch`, and who is returning.
-
-    Out: every column of events (`visitor_id` and `session_id` as in `sessions`), then
-    `person_id`, `known` and `returning`: true where the visit began after the first event of
-    the person in the log, so false in the first visit that the log holds.
-    """
-    people = stitch(sessions(events, gap_minutes), identities)
-    first = people.occurred_at.min().over(group_by=people.person_id)
-    began = people.occurred_at.min().over(group_by=[people.person_id, people.session_id])
-    return people.mutate(returning=began > first)
+    parts = parts.select(
+        "session_id",
+        "began",
+        customer__=parts.customer_id.fill_null(""),
+        person_id=ibis.coalesce(
+            ibis.literal("c:") + customer, ibis.literal("v:") + parts.visitor_id
+        ),
+    )
+    by_person = ibis.window(group_by=parts.person_id)
+    by_person_visit = ibis.window(group_by=[parts.person_id, parts.session_id])
+    parts = parts.select(
+        "session_id",
+        "customer__",
+        "person_id",
+        returning=parts.began.min().over(by_person_visit) > parts.began.min().over(by_person),
+    )
+    joined = visits.mutate(customer__=visits.customer_id.fill_null("")).join(
+        parts, ["session_id", "customer__"]
+    )
+    return joined.select(
+        *visits.columns, "person_id", known=joined.customer_id.notnull(), returning="returning"
+    )
 
 
 def coverage(events: Table, journey_table: Table, identities: Table | None = None) -> Coverage:

@@ -149,9 +149,26 @@ class Shop:
 
     @cached_property
     def journeys(self) -> Table:
-        """The events with visit and person, kept by the engine; see `identity.journeys`."""
+        """The events with their visit and person, kept by the engine.
+
+        Every column of events, then `person_id`, `known` and `returning`; `visitor_id` and
+        `session_id` are never null: see `identity.sessions` and `identity.stitch`.
+        """
+        events, mapped = self.events, self.mapped("events")
+        # Columns that are null throughout need not be carried through sorts and joins.
+        present = mapped.given.union(mapped.extras, ("customer_id", "session_id"))
+        visits = identity.sessions(
+            events.select([name for name in events.columns if name in present]),
+            self.settings.session_gap_minutes,
+        )
+        if "session_id" not in mapped.given:
+            visits = visits.cache()
         linked = self.identities if self.has("identities") else None
-        return identity.journeys(self.events, linked, self.settings.session_gap_minutes).cache()
+        people = identity.stitch(visits, linked).cache()
+        absent = {c.name: c.dtype for c in mapped.contract.columns if c.name not in people.columns}
+        return people.mutate(**{name: ibis.null(dtype) for name, dtype in absent.items()}).select(
+            *events.columns, "person_id", "known", "returning"
+        )
 
     def mapped(self, name: str) -> Mapped:
         """A table in contract form before any row is set aside."""
