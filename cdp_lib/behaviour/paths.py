@@ -1,0 +1,67 @@
+"""The usual way to a purchase, as far as a shop logs it, and who gets there past its steps.
+
+A funnel that demands a step which a shop records badly loses buyers who are there. So before a
+funnel is believed, `step_coverage` says, for each step, how many units did it at all and how
+many the funnel counts.
+"""
+
+from collections.abc import Sequence
+
+import ibis.expr.types as ir
+import pandas as pd
+
+from cdp_lib.behaviour.funnel import step_table
+from cdp_lib.behaviour.funnel_plan import UNITS
+from cdp_lib.checks import Refusal, one_of
+
+PATH = (
+    "view_item",
+    "add_to_cart",
+    "begin_checkout",
+    "add_shipping_info",
+    "add_payment_info",
+    "purchase",
+)
+
+
+def logged_path(events: ir.Table, path: Sequence[str] = PATH) -> list[str]:
+    """The steps of a path that the log holds at least once, in the path's order.
+
+    In: `event`. Raises Refusal where fewer than two are there, and names the events that are.
+    """
+    seen = set(events.select("event").distinct().to_pandas()["event"])
+    steps = [step for step in path if step in seen]
+    if len(steps) < 2:
+        known = ", ".join(sorted(name for name in seen if name is not None)[:20])
+        raise Refusal(
+            "steps",
+            list(path),
+            f"fewer than two of them are in the log, which has {known or 'no event'}",
+            "map the shop's event names in shop.toml, or name other steps",
+        )
+    return steps
+
+
+def step_coverage(
+    events: ir.Table,
+    steps: Sequence[str],
+    conversion_window_hours: float = 24,
+    unit: str = "visitor",
+) -> pd.DataFrame:
+    """How many units did each step at all, beside how many the ordered funnel counts.
+
+    `steps` are event names. Out: a row per step: step, n_units (did it at least once), entered
+    (counted by `funnel.step_table`), n_missed (did it, but not by way of the steps before it
+    inside the window), missed_share (of n_units; NaN where nobody did it). Raises Refusal.
+    """
+    one_of("unit", unit, [*UNITS, *events.columns])
+    column = UNITS.get(unit, unit)
+    rows = events.filter(events.event.isin(list(steps)) & events[column].notnull())
+    counted = rows.group_by("event").agg(n_units=rows[column].nunique()).to_pandas()
+    n_units = counted.set_index("event")["n_units"]
+    funnel = step_table(events, steps, conversion_window_hours, unit)
+    table = funnel[["step", "entered"]].copy()
+    table.insert(1, "n_units", table["step"].map(n_units).fillna(0).astype(int))
+    table["n_missed"] = table["n_units"] - table["entered"]
+    table["missed_share"] = table["n_missed"] / table["n_units"].where(table["n_units"] > 0)
+    return table

@@ -1,0 +1,56 @@
+"""The path that a shop logs, and the buyers that an ordered funnel does not see."""
+
+from datetime import datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from cdp_lib.behaviour.paths import logged_path, step_coverage
+from cdp_lib.checks import Refusal
+
+NOON = datetime(2026, 3, 2, 12)
+LOG = [
+    ("ann", "view_item", 0),
+    ("ann", "add_to_cart", 1),
+    ("ann", "purchase", 2),
+    ("bob", "view_item", 0),
+    ("bob", "purchase", 1),  # bought with no cart recorded
+    ("cid", "purchase", 0),  # nothing before it
+    ("dan", "view_item", 0),
+    ("dan", "add_to_cart", 30),  # outside the window
+    (None, "purchase", 0),
+    ("ann", "my_event", 0),
+]
+
+
+@pytest.fixture
+def events(con, make_table):
+    frame = pd.DataFrame(LOG, columns=["visitor_id", "event", "hours"])
+    frame["occurred_at"] = [NOON + timedelta(hours=hours) for hours in frame.pop("hours")]
+    return make_table(con, frame)
+
+
+def test_only_logged_steps_are_kept_in_order(events):
+    assert logged_path(events) == ["view_item", "add_to_cart", "purchase"]
+    assert logged_path(events, ["purchase", "view_item", "login"]) == ["purchase", "view_item"]
+
+
+def test_a_log_without_the_path_is_refused_with_what_it_has(events):
+    with pytest.raises(Refusal, match="my_event"):
+        logged_path(events, ["login", "purchase"])
+
+
+def test_buyers_past_the_cart_are_counted_as_missed(events):
+    table = step_coverage(events, ["view_item", "add_to_cart", "purchase"])
+    assert table["n_units"].tolist() == [3, 2, 3]
+    assert table["entered"].tolist() == [3, 1, 1]
+    assert table["n_missed"].tolist() == [0, 1, 2]
+    assert table["missed_share"].tolist() == [0, 1 / 2, 2 / 3]
+
+
+def test_a_step_nobody_did_has_no_share(events):
+    table = step_coverage(events, ["view_item", "begin_checkout"])
+    assert table["n_units"].tolist() == [3, 0]
+    assert pd.isna(table["missed_share"][1])
+    with pytest.raises(Refusal, match="unit"):
+        step_coverage(events, ["view_item", "purchase"], unit="visiter")
