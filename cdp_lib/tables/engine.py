@@ -1,10 +1,12 @@
-"""Engines: DuckDB in this process by default, a local or given Spark session on request."""
+"""Engines and files: DuckDB in this process by default, Spark on request; Parquet and CSV."""
 
 from __future__ import annotations
 
 import os
 import sys
 import tempfile
+from glob import glob, has_magic
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from ibis.backends import BaseBackend
     from ibis.expr.types import Table
 
-ENGINES = ("duckdb", "pyspark")
+_KINDS = (".parquet", ".pq", ".csv", ".csv.gz")
 
 
 def connect(url: str = "duckdb://", place: str = "engine.url") -> BaseBackend:
@@ -74,6 +76,31 @@ def _pyspark(master: str, settings: dict[str, str]) -> BaseBackend:
     session.conf.set("spark.sql.timestampType", "TIMESTAMP_NTZ")
     session.conf.set("spark.sql.execution.arrow.pyspark.enabled", "true")
     return ibis.pyspark.connect(session)
+
+
+def files_of(place: str, path: str, folder: Path) -> list[str]:
+    """The files that a path of shop.toml means, sorted; all of one kind."""
+    if "://" in path:
+        return [path]
+    wanted = folder / path
+    if wanted.is_dir():
+        found = [str(file) for file in wanted.rglob("*") if str(file).endswith(_KINDS)]
+    elif has_magic(path):
+        found = glob(str(wanted), recursive=True)
+    else:
+        found = [str(wanted)] if wanted.is_file() else []
+    if not found:
+        near = (
+            sorted(p.name for p in wanted.parent.glob("*"))[:20] if wanted.parent.is_dir() else []
+        )
+        raise Refusal(
+            place, path, "no such file",
+            f"{folder} is where it is looked for; there is {', '.join(near) or 'nothing'}",
+        )  # fmt: skip
+    kinds = {"parquet" if file.endswith(_KINDS[:2]) else "csv" for file in found}
+    if len(kinds) > 1:
+        raise Refusal(place, path, "Parquet and CSV files mixed", "name one kind, as *.parquet")
+    return sorted(found)
 
 
 def read_files(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from functools import cached_property
-from glob import glob, has_magic
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,14 +16,14 @@ from cdp_lib.checks import MissingTable, Refusal, one_of
 from cdp_lib.tables import identity
 from cdp_lib.tables.config import ShopFile, TableSpec, read_shop_file
 from cdp_lib.tables.contract import CONTRACT
-from cdp_lib.tables.engine import connect, read_files, select_from
+from cdp_lib.tables.engine import connect, files_of, read_files, select_from
 from cdp_lib.tables.mapping import Mapped, to_contract
 from cdp_lib.tables.rules import Rule, bad, rules_for
+from cdp_lib.windows import instant
 
 if TYPE_CHECKING:
     from ibis.backends import BaseBackend
 
-_KINDS = (".parquet", ".pq", ".csv", ".csv.gz")
 _opened = count()
 
 
@@ -42,17 +41,10 @@ def open_shop(
     a table in `needs` that the shop does not have.
     """
     file = read_shop_file(path)
-    given = file.as_of if as_of is None else instant_of(as_of)
+    given = file.as_of if as_of is None else instant(as_of)
     shop = Shop(file, con if con is not None else connect(file.url), given)
     shop.require(*needs)
     return shop
-
-
-def instant_of(as_of: str | date | datetime) -> datetime:
-    """Read an `as_of` as naive UTC."""
-    from cdp_lib.windows import instant
-
-    return instant(as_of)
 
 
 class Shop:
@@ -170,6 +162,12 @@ class Shop:
             *events.columns, "person_id", "known", "returning"
         )
 
+    @cached_property
+    def coverage(self) -> identity.Coverage:
+        """How far the events are tied to people; see `identity.Coverage`."""
+        linked = self.identities if self.has("identities") else None
+        return identity.coverage(self.events, self.journeys, linked)
+
     def mapped(self, name: str) -> Mapped:
         """A table in contract form before any row is set aside."""
         if name not in self._mapped:
@@ -271,33 +269,8 @@ class Shop:
             raw = read_files(
                 self.con,
                 f"{self._prefix}_{name}",
-                _files(f"{place}.path", spec.path, self.path.parent),
+                files_of(f"{place}.path", spec.path, self.path.parent),
                 spec.header,
                 spec.delimiter,
             )
         return raw if spec.query is None else select_from(self.con, raw, spec.query, place)
-
-
-def _files(place: str, path: str, folder: Path) -> list[str]:
-    """The files that a path of shop.toml means, sorted; all of one kind."""
-    if "://" in path:
-        return [path]
-    wanted = folder / path
-    if wanted.is_dir():
-        found = [str(file) for file in wanted.rglob("*") if str(file).endswith(_KINDS)]
-    elif has_magic(path):
-        found = glob(str(wanted), recursive=True)
-    else:
-        found = [str(wanted)] if wanted.is_file() else []
-    if not found:
-        near = (
-            sorted(p.name for p in wanted.parent.glob("*"))[:20] if wanted.parent.is_dir() else []
-        )
-        raise Refusal(
-            place, path, "no such file",
-            f"{folder} is where it is looked for; there is {', '.join(near) or 'nothing'}",
-        )  # fmt: skip
-    kinds = {"parquet" if file.endswith(_KINDS[:2]) else "csv" for file in found}
-    if len(kinds) > 1:
-        raise Refusal(place, path, "Parquet and CSV files mixed", "name one kind, as *.parquet")
-    return sorted(found)
