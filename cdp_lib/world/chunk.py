@@ -192,7 +192,8 @@ def draw_chunk(
     carts, discount, never, effects = campaigns.apply(
         world, goods, law, people, time, carts, coupon, draw, streams["effects"]
     )
-    takes_place = ~never[opened] | (opened < 0)
+    takes_place = np.ones(len(person), bool)
+    takes_place[opens] = ~never[: opens.sum()]
     base = tuple(column[takes_place] for column in (person, at, slot, opened))
     off = (sent.channel == messages.PUSH) & np.isfinite(sent.opted_out)
     push_off = (sent.person[off], sent.opted_out[off])

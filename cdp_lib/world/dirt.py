@@ -56,7 +56,7 @@ def hostile_product(products: pa.Table) -> pa.Table:
     """The products, one with a name that must stay text on every page."""
     names = products["name"].to_pylist()
     names[0] = '<script>alert("a product")</script>'
-    return _set(products, "name", pa.array(names))
+    return _set(products, "name", names)
 
 
 def _dirty_events(
@@ -75,7 +75,7 @@ def _dirty_events(
     nothing = pa.nulls(len(nobody), pa.string())
     made["missing_visitor"] = _set(_set(nobody, "visitor_id", nothing), "customer_id", nothing)
     odd = _some(events, share, rng)
-    made["unknown_event"] = _set(odd, "event", pa.array(["viewitem_v2"] * len(odd)))
+    made["unknown_event"] = _set(odd, "event", ["viewitem_v2"] * len(odd))
     negative = _some(adds, share, rng)
     amount = pc.negate(negative["quantity"])
     made["negative_quantity"] = _set(negative, "quantity", amount)
@@ -109,8 +109,8 @@ def _test_orders(
 ) -> tuple[pa.Table, pa.Table]:
     orders = _renamed(_some(tables["orders"], share, rng), "order_id", "t", chunk)
     n = len(orders)
-    orders = _set(orders, "customer_id", pa.array(["test"] * n))
-    orders = _set(orders, "channel", pa.array(["test"] * n))
+    orders = _set(orders, "customer_id", ["test"] * n)
+    orders = _set(orders, "channel", ["test"] * n)
     for name in ("revenue", "discount", "shipping", "cost"):
         orders = _set(orders, name, pa.array(np.full(n, 0.01 if name == "revenue" else 0.0)))
     lines = tables["order_lines"].take(pa.array(rng.integers(0, len(tables["order_lines"]), n)))
@@ -133,9 +133,13 @@ def _renamed(table: pa.Table, column: str, prefix: str, chunk: int) -> pa.Table:
 
 def _set(table: pa.Table, name: str, values) -> pa.Table:
     place = table.schema.get_field_index(name)
-    return table.set_column(place, table.schema.field(place), values)
+    field = table.schema.field(place)
+    if isinstance(values, list):
+        values = pa.array(values, field.type)
+    return table.set_column(place, field, values)
 
 
 def _noted(kind: str, table: str, key: pa.ChunkedArray) -> pa.Table:
     n = len(key)
-    return pa.table({"kind": [kind] * n, "table": [table] * n, "key": key.combine_chunks()})
+    words = (pa.array([word] * n, pa.string()) for word in (kind, table))
+    return pa.table([*words, key.combine_chunks()], ["kind", "table", "key"])

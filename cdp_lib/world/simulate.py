@@ -28,6 +28,10 @@ CHUNK_CUSTOMERS = 5_000
 BEYOND_DAYS = 400  # truth can be asked this far past the end of the span
 ROW_GROUP = 1 << 18
 DIRT_SHARE = 0.002
+TABLES = (
+    "events", "orders", "order_lines", "customers", "products", "prices", "identities", "messages",
+    "assignments",
+)  # fmt: skip
 Progress = Callable[[int, int, str], None]
 
 
@@ -47,8 +51,9 @@ def simulate(
     the others open theirs in the span; about as many visitors never identify themselves. The span
     is `weeks` weeks from `start`, a Monday; its end is the shop's as_of. The tables of the contract
     are Parquet files, the truth behind them lies in `out/truth`. `dirt` adds rows that do not
-    belong: a share of each table per kind of dirt, True for 0.002; truth/dirt names each one. The same arguments give the same
-    bytes. Raises Refusal for a start that is no Monday or a count below 1.
+    belong: a share of each table per kind of dirt, True for 0.002; truth/dirt names each one.
+    The same arguments give the same bytes; a world that lay in `out` before is replaced. Raises
+    Refusal for a start that is no Monday or a count below 1.
     """
     world, origin = params or World(), instant(start, "start")
     for name, value in (("customers", customers), ("weeks", weeks)):
@@ -59,7 +64,7 @@ def simulate(
     share("dirt", unclean)
     as_of = origin + timedelta(weeks=weeks)
     folder = Path(out)
-    (folder / "truth").mkdir(parents=True, exist_ok=True)
+    _clear(folder)
     root = np.random.SeedSequence(seed)
     goods = catalogue(world, weeks, np.random.default_rng(_child(root, 0)))
     law = leaving(world, goods)
@@ -108,6 +113,15 @@ def chunk_tables(
     return chunk.tables()
 
 
+def _clear(folder: Path) -> None:
+    """Make the folder and take away what an earlier world left in it, shop.toml first."""
+    truth = folder / "truth"
+    truth.mkdir(parents=True, exist_ok=True)
+    old = [folder / f"{name}.parquet" for name in TABLES]
+    for path in [folder / "shop.toml", *old, *truth.glob("*.parquet"), *truth.glob("*.json")]:
+        path.unlink(missing_ok=True)
+
+
 def _child(root: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
     return np.random.SeedSequence(root.entropy, spawn_key=key)
 
@@ -149,7 +163,6 @@ def _write(table: pa.Table, path: Path) -> None:
 
 
 def _write_shop(folder: Path, world: World, as_of: datetime) -> Path:
-    tables = sorted(path.stem for path in folder.glob("*.parquet"))
     text = "\n".join(
         [
             'name = "demo"',
@@ -162,7 +175,7 @@ def _write_shop(folder: Path, world: World, as_of: datetime) -> Path:
             "[settings]",
             f"free_shipping_threshold = {world.free_shipping_threshold}",
             "",
-            *(f'[tables.{name}]\npath = "{name}.parquet"\n' for name in tables),
+            *(f'[tables.{name}]\npath = "{name}.parquet"\n' for name in TABLES),
         ]
     )
     path = folder / "shop.toml"
