@@ -188,7 +188,7 @@ def _repeats(shop: Shop, name: str, n_read: int) -> list[tuple]:
                 f"[tables.{name}] key",
             )
         ]  # fmt: skip
-    given = sound.select(*sorted(shop.given(name)))
+    given = sound.select(*sorted(shop.given(name)), *shop.mapped(name).extras)
     surplus = int(given.count().execute() - given.distinct().count().execute())
     if not surplus:
         return []

@@ -144,6 +144,11 @@ def stitch(visits: Table, identities: Table | None = None) -> Table:
     )
 
 
+def journeys(events: Table, identities: Table | None = None, gap_minutes: float = 30) -> Table:
+    """`sessions` and `stitch` in one expression: every column of events, then the three more."""
+    return stitch(sessions(events, gap_minutes), identities)
+
+
 def coverage(events: Table, journey_table: Table, identities: Table | None = None) -> Coverage:
     """How far the events are tied to people: two small queries. See Coverage for the fields."""
     shared = (
