@@ -25,11 +25,12 @@ def assemble(
     executed: dict[str, Executed],
     values: dict[str, dict],
     kept: dict[str, Outcome],
+    health: dict,
 ) -> list[Outcome]:
     """Write everything of the week into `folder`; returns how each notebook went, by name.
 
     `kept` are notebooks that were not run this time; their files are taken from the week's
-    report before.
+    report before. `health` is what `health_of` found.
     """
     about = {"Shop": shop.name, "Week": week, "Data until": f"{shop.as_of:%Y-%m-%d %H:%M} UTC"}
     outcomes = dict(kept)
@@ -45,7 +46,6 @@ def assemble(
         outcomes[name] = _outcome(name, done, values[name])
     ordered = [outcomes[name] for name in sorted(outcomes)]
     headlines = [headline for outcome in ordered for headline in outcome.headlines]
-    health = health_of(shop)
     record = manifest(week, shop, ordered, health)
     _write_json(folder / "headlines.json", headlines)
     _write_json(folder / "manifest.json", record)
@@ -95,7 +95,7 @@ def earlier_headlines(out: Path, week: str, shop: str) -> list[tuple[str, list[d
 
 
 def health_of(shop) -> dict:
-    """The shop's rows and what is wrong with them: `rows` per table, `span`, `problems`."""
+    """The shop's rows and what is wrong with them: `rows`, `span`, `problems` and `fatal`."""
     from cdp_lib.tables.health import check
 
     report = check(shop)
@@ -114,7 +114,8 @@ def health_of(shop) -> dict:
         "first": f"{first.min():%Y-%m-%d %H:%M:%S}" if len(first) else None,
         "last": f"{last.max():%Y-%m-%d %H:%M:%S}" if len(last) else None,
     }
-    return {"rows": rows, "span": span, "problems": report.problems}
+    fatal = bool(report.fatal)
+    return {"rows": rows, "span": span, "problems": report.problems, "fatal": fatal}
 
 
 def read_json(path: Path) -> object:

@@ -5,13 +5,14 @@ time-out and `sys.exit` leave cells behind without an error that papermill would
 """
 
 import os
-import re
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL
+
+from cdp_lib.report.parameters import first_line, read_notebook
 
 KERNEL_ENV = {
     "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep, so that two notebooks share the cores
@@ -22,7 +23,6 @@ KERNEL_ENV = {
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _ENGINE = "cdp"
 _POLL_SECONDS = 0.2
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,6 @@ def execute(
     """
     import logging
 
-    import nbformat
     from papermill.exceptions import PapermillExecutionError
     from papermill.execute import execute_notebook
 
@@ -65,7 +64,7 @@ def execute(
     started, problem = time.monotonic(), ""
     try:
         execute_notebook(
-            nbformat.read(notebook, as_version=4),
+            read_notebook(notebook),
             None,
             parameters,
             engine_name=_ENGINE,
@@ -82,21 +81,10 @@ def execute(
     if job.timed_out:
         problem = f"timed out after {timeout_seconds:g} seconds"
     seconds = time.monotonic() - started
-    ran = job.notebook if job.notebook is not None else nbformat.read(notebook, as_version=4)
+    ran = job.notebook if job.notebook is not None else read_notebook(notebook)
     _clean(ran, notebook.name)
     status, message = _outcome(ran, problem)
     return Executed(status, message, ran, seconds, job.peak_mb)
-
-
-def first_line(text: str) -> str:
-    """The last telling line of an error's text, without colour codes."""
-    lines = [line.strip() for line in _ANSI.sub("", text).splitlines() if line.strip()]
-    return lines[0] if lines else "no message"
-
-
-def without_ansi(text: str) -> str:
-    """Text without terminal colour codes."""
-    return _ANSI.sub("", text)
 
 
 class _Job:

@@ -48,10 +48,10 @@ def index_html(
     """The overview page.
 
     `earlier` holds (week, headlines) of the shop's reports before, oldest first; `health` the
-    `rows` per table, the `span` and the table of `problems`.
+    `rows` per table, the `span`, the table of `problems` and whether one is `fatal`.
     """
     body = (
-        _trouble(outcomes)
+        _trouble(outcomes, health)
         + _findings(week, outcomes, earlier)
         + _pages(outcomes)
         + _data(health)
@@ -110,17 +110,24 @@ def _same(headline: Mapping, found: list[dict]) -> dict | None:
     return None
 
 
-def _trouble(outcomes: Sequence[Outcome]) -> str:
+def _trouble(outcomes: Sequence[Outcome], health: Mapping) -> str:
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    if not failed:
-        return ""
-    lines = "".join(
-        f"<li><strong>{escape(one.title)}</strong>: {escape(one.message)}</li>" for one in failed
-    )
-    return (
-        f'<section class="error" role="alert"><p>{len(failed)} of {len(outcomes)} pages could '
-        f"not be finished. The others stand.</p><ul>{lines}</ul></section>"
-    )
+    words = ""
+    if health["fatal"]:
+        words += (
+            "<p>The data have a problem that makes numbers wrong: see "
+            '<a href="#data">the data behind this</a>.</p>'
+        )
+    if failed:
+        lines = (
+            f"<li><strong>{escape(one.title)}</strong>: {escape(one.message)}</li>"
+            for one in failed
+        )
+        words += (
+            f"<p>{len(failed)} of {len(outcomes)} pages could not be finished. "
+            f"The others stand.</p><ul>{''.join(lines)}</ul>"
+        )
+    return f'<section class="error" role="alert">{words}</section>' if words else ""
 
 
 def _pages(outcomes: Sequence[Outcome]) -> str:

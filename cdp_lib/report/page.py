@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from html import escape
 
 from cdp_lib.report.cards import card_html, template
-from cdp_lib.report.execute import without_ansi
 from cdp_lib.report.findings import HEADLINE_MIME, PLOTLY_MIME
+from cdp_lib.report.parameters import without_ansi
 from cdp_lib.report.prose import Prose, clean_html
 
 

@@ -1,6 +1,7 @@
 """Parameters of a notebook: which it has, and whether a given value fits."""
 
 import ast
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from cdp_lib.checks import Refusal, one_of
 
-_BY_TYPE = {"int": int, "float": float, "str": str, "bool": bool, "list": list}
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,9 @@ def notebook_parameters(notebook: Path) -> dict[str, Parameter]:
     Raises Refusal when the notebook has no cell tagged `parameters`, or when a default is not
     a literal (papermill could then not replace it as a whole).
     """
-    import nbformat
     from papermill.inspection import inspect_notebook
 
-    place = notebook.name
-    try:
-        read = nbformat.read(notebook, as_version=4)
-    except Exception as error:
-        raise Refusal("notebook", place, f"cannot be read: {error}", "save it again") from error
+    place, read = notebook.name, read_notebook(notebook)
     tagged = [cell for cell in read.cells if "parameters" in cell.metadata.get("tags", [])]
     if not tagged:
         raise Refusal(
@@ -55,6 +51,31 @@ def notebook_parameters(notebook: Path) -> dict[str, Parameter]:
             ) from error
         declared[name] = Parameter(name, default, found["help"])
     return declared
+
+
+def read_notebook(path: Path):
+    """A notebook file (nbformat); one that names no kernel is taken to be Python's."""
+    import nbformat
+
+    try:
+        read = nbformat.read(path, as_version=4)
+    except Exception as error:
+        problem = f"cannot be read: {first_line(str(error))}"
+        raise Refusal("notebook", path.name, problem, "save it again in JupyterLab") from error
+    python = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    read.metadata.setdefault("kernelspec", python)
+    return read
+
+
+def first_line(text: str) -> str:
+    """The first telling line of an error's text, without colour codes."""
+    lines = [line.strip() for line in without_ansi(text).splitlines() if line.strip()]
+    return lines[0] if lines else "no message"
+
+
+def without_ansi(text: str) -> str:
+    """Text without terminal colour codes."""
+    return _ANSI.sub("", text)
 
 
 def fit(notebook: str, declared: dict[str, Parameter], given: dict[str, object]) -> dict:

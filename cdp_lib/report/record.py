@@ -72,10 +72,17 @@ def scrub(text: str) -> str:
 
 
 def notebook_text(notebook) -> str:
-    """The executed notebook as it is stored: no path of this machine in its errors."""
+    """The executed notebook as it is stored: no path of this machine in what the run added."""
     import nbformat
 
+    given = notebook.metadata.get("papermill", {}).get("parameters", {})
+    for name, value in given.items():
+        if isinstance(value, str):
+            given[name] = scrub(value)
+
     for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.source = scrub(cell.source)
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 output.evalue = scrub(output.evalue)

@@ -55,7 +55,7 @@ def weekly(
     Raises Refusal for an unknown notebook, parameter or shop, and while another run of the
     same week is under way.
     """
-    from cdp_lib.report.assemble import assemble, earlier_pages
+    from cdp_lib.report.assemble import assemble, earlier_pages, health_of
     from cdp_lib.report.publish import building, publish
     from cdp_lib.tables import open_shop
     from cdp_lib.windows import iso_week
@@ -74,6 +74,7 @@ def weekly(
 
     out, week = Path(out), iso_week(opened.as_of)
     progress = progress or Quiet()
+    kept = earlier_pages(out / week, opened, set(found) - set(chosen))
     with building(out, week) as folder, progress:
         with ThreadPoolExecutor(jobs) as pool:
             work = {
@@ -82,9 +83,9 @@ def weekly(
                 )
                 for name in chosen
             }
-            kept = earlier_pages(out / week, opened, set(found) - set(chosen))
+            health = health_of(opened)
             executed = {name: future.result() for name, future in work.items()}
-        outcomes = assemble(folder, out, week, opened, executed, values, kept)
+        outcomes = assemble(folder, out, week, opened, executed, values, kept, health)
         link = publish(out, week, folder)
     return Weekly(week, link, tuple(outcomes))
 

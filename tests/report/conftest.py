@@ -65,6 +65,18 @@ def write_shop():
 
 
 @pytest.fixture(scope="session")
+def hostile_notebook(write_notebook, tmp_path_factory):
+    """The hostile shop's notebook, executed."""
+    from hostile_notebook import CELLS
+
+    from cdp_lib.report.execute import execute
+
+    done = execute(write_notebook(tmp_path_factory.mktemp("hostile"), "01_a", "Where?", *CELLS), {})
+    assert (done.status, done.message) == ("done", "")
+    return done.notebook
+
+
+@pytest.fixture(scope="session")
 def chromium(tmp_path_factory):
     """A headless Chromium driven by Playwright; skipped where there is none."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
