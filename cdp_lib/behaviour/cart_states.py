@@ -75,7 +75,8 @@ def cart_table(journeys: Table, as_of: datetime, idle_hours: float = 24) -> Tabl
     (last one seen), opened_at, last_activity_at, bought_at, first_left_at (action before the
     first gap of `idle_hours`), came_back_at (action after it), longest_gap_hours (up to the
     purchase or the last action), idle_hours (from the last action to `as_of`; null once bought
-    or emptied), state, furthest_step, left_step (furthest by `first_left_at`), stop_step (in
+    or emptied), state, furthest_step, left_step (furthest by `first_left_at`),
+    left_on_error (its last add_shipping_info until then showed an error; null without one), stop_step (in
     words, the step it did not get past; null if bought), n_items (pieces), n_products, value
     (pieces at the last price seen; null where empty or where a price is missing), guest (not
     logged in at begin_checkout; at the last action where it never began), device_type and

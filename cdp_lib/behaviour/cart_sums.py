@@ -83,6 +83,9 @@ def _gaps(rows: Table, as_of: datetime, idle_hours: float) -> Table:
         was_left=_.left.any(),
         reach=_.reach.max(),
         left_reach=_.reach.max(where=_.position <= _.left_position),
+        left_on_error=_.error.notnull().argmax(
+            _.position, where=(_.position <= _.left_position) & (_.event == "add_shipping_info")
+        ),
         pieces=_.total.argmax(_.position),
         most_pieces=_.total.max(),
         n_actions=_.count(),

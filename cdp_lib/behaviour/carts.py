@@ -13,18 +13,27 @@ from cdp_lib.behaviour.cart_rates import (
 from cdp_lib.behaviour.cart_states import STATES, STOPS, Carts, cart_table, read
 from cdp_lib.behaviour.cart_sums import STEPS
 from cdp_lib.behaviour.definitions import definition_table
+from cdp_lib.behaviour.drivers import CAUSES, DRIVERS, Driver, cause_table, driver_table
+from cdp_lib.behaviour.leaks import Leaks, leaks
 from cdp_lib.behaviour.returns import delay_table, return_curve, spell_table
 
 __all__ = [
+    "CAUSES",
+    "DRIVERS",
     "STATES",
     "STEPS",
     "STOPS",
     "Carts",
+    "Driver",
+    "Leaks",
     "abandonment_rate",
     "cart_table",
+    "cause_table",
     "definition_table",
     "delay_table",
+    "driver_table",
     "hide_small",
+    "leaks",
     "read",
     "return_curve",
     "spell_table",
