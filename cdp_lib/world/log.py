@@ -209,6 +209,19 @@ def _check_out(script, visits, carts, sessions, rng) -> None:
     script.add("purchase", rows[buys], 106, cart=cart[buys])
 
 
+def _sign_up_first(code: np.ndarray, person: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """Of two visits at once, both past the account step, the earlier step is the sign-up."""
+    steps = np.flatnonzero(np.isin(code, (CODE["login"], CODE["sign_up"])))
+    new = np.unique(person[code == CODE["sign_up"]])
+    steps = steps[np.isin(person[steps], new)]
+    steps = steps[np.lexsort((seconds[steps], person[steps]))]
+    first = np.ones(len(steps), bool)
+    first[1:] = person[steps][1:] != person[steps][:-1]
+    code = code.copy()
+    code[steps] = np.where(first, CODE["sign_up"], CODE["login"])
+    return code
+
+
 def _timed(script, visits: Visits, sessions: Sessions, rng: np.random.Generator) -> Rows:
     visit, code, place, product, quantity, cart, error = script.joined()
     order = np.argsort(visit * RANKS + place)
@@ -221,6 +234,7 @@ def _timed(script, visits: Visits, sessions: Sessions, rng: np.random.Generator)
     starts = np.flatnonzero(first)
     base = np.repeat(passed[starts], np.diff(np.append(starts, len(visit))))
     seconds = (visits.at[visit] * 86_400).astype(np.int64) + passed - base
+    code = _sign_up_first(code, visits.person[visit], seconds)
     step = np.isin(code, (CODE["login"], CODE["sign_up"]))
     so_far = np.cumsum(step)
     before = np.repeat(so_far[starts] - step[starts], np.diff(np.append(starts, len(visit))))

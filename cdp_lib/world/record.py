@@ -170,11 +170,17 @@ def count_dirt(folder: Path) -> dict[str, int]:
 
 
 def pairs_table(goods: Catalogue) -> pa.Table:
-    """Products that belong together: a row an ordered pair, in the same size where both have it."""
-    mine = np.flatnonzero(goods.complement[goods.sku_model] >= 0)
-    other = goods.skus(goods.complement[goods.sku_model[mine]], np.maximum(goods.sku_size[mine], 0))
+    """Products that belong together: a row an ordered pair, of one size where both are sized."""
+    mine = np.repeat(np.flatnonzero(goods.complement[goods.sku_model] >= 0), len(SIZES))
+    size = np.resize(np.arange(len(SIZES)), len(mine))
+    other = goods.skus(goods.complement[goods.sku_model[mine]], size)
+    sizes = goods.sku_size[mine], goods.sku_size[other]
+    fits = (sizes[0] == sizes[1]) | (sizes[0] < 0) | (sizes[1] < 0)
+    pairs = np.unique(np.column_stack([mine, other])[fits], axis=0)
     names = goods.product_ids()
-    return pa.table({"product_id": words(names, mine), "complement_id": words(names, other)})
+    return pa.table(
+        {"product_id": words(names, pairs[:, 0]), "complement_id": words(names, pairs[:, 1])}
+    )
 
 
 def describe(

@@ -33,12 +33,12 @@ def write_world():
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory) -> Written:
-    """4,000 customers over a year, campaigns included."""
-    return written(tmp_path_factory.mktemp("world"), customers=4000, seed=11)
+    """3,000 customers over a year, campaigns included."""
+    return written(tmp_path_factory.mktemp("world"), customers=3000, seed=11)
 
 
 @pytest.fixture(scope="session")
 def quiet(tmp_path_factory) -> Written:
-    """5,000 customers over half a year without campaigns, whose law is then exact."""
+    """4,000 customers over half a year without campaigns, whose law is then exact."""
     folder = tmp_path_factory.mktemp("quiet")
-    return written(folder, customers=5000, weeks=26, seed=3, params=World(campaigns=()))
+    return written(folder, customers=4000, weeks=26, seed=3, params=World(campaigns=()))

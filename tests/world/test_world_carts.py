@@ -134,7 +134,9 @@ def test_value_and_emptying_follow_the_rows(carts, first_sitting):
     moved = first_sitting[first_sitting["event"].isin(["add_to_cart", "remove_from_cart"])]
     sign = np.where(moved["event"] == "add_to_cart", 1, -1)
     value = (moved["price"] * moved["quantity"] * sign).groupby(moved["cart_id"]).sum().round(2)
-    truth = carts.set_index("cart_id").loc[value.index]
+    truth = carts.set_index("cart_id")
+    value = value[value.index.isin(truth.index)]
+    truth = truth.loc[value.index]
     wanted = truth["value"].where(truth["outcome"] != "emptied", 0.0)
     # a cart filled across a Monday's price change may differ by the change
     assert np.isclose(value, wanted, atol=0.005).mean() > 0.9995
