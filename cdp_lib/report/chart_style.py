@@ -1,7 +1,8 @@
 """One look for every chart, and what each carries besides its picture: words and a table."""
 
+import textwrap
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape, unescape
 
 import pandas as pd
 
@@ -23,6 +24,7 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER, GREY = (
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER, GREY)
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 MAX_TABLE_ROWS = 60
+_LABEL_WIDTH = 26
 
 
 def wash(colour: str, strength: float = 0.16) -> str:
@@ -95,14 +97,34 @@ def need(table: pd.DataFrame, columns: Iterable[str], chart: str) -> None:
 
 
 def labels(values: Iterable[object]) -> list[str]:
-    """Labels of a category axis: escaped, and told apart where two read the same."""
+    """Labels of a category axis: escaped, in lines, told apart where two read the same."""
     seen: dict[str, int] = {}
     result = []
     for value in values:
-        text = wording.chart_label(value)
+        lines = textwrap.wrap(unescape(wording.chart_label(value)), width=_LABEL_WIDTH)
+        text = "<br>".join(escape(line, quote=False) for line in lines) or " "
         seen[text] = seen.get(text, 0) + 1
         result.append(text if seen[text] == 1 else f"{text} ({seen[text]})")
     return result
+
+
+def group_label(group: object, by: str) -> str:
+    """The name of a group in a legend; a yes or no is told in the column's own words."""
+    if isinstance(group, bool) or type(group).__name__ == "bool_":
+        name = wording.heading_of_column(by).lower()
+        return name if group else f"not {name}"
+    return wording.chart_label(group)
+
+
+def dash(index: int) -> str:
+    """The line style of a series: a second round through the palette is dotted."""
+    return "solid" if index < len(SERIES) else "dot"
+
+
+def ends_of(table: pd.DataFrame, value: str) -> tuple[str | None, str | None]:
+    """The columns that hold the interval of `value`, where the table has them."""
+    ends = f"{value}_low", f"{value}_high"
+    return ends if set(ends) <= set(table.columns) else (None, None)
 
 
 def whiskers(table: pd.DataFrame, value: str, low: str, high: str) -> dict | None:

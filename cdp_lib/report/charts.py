@@ -4,6 +4,8 @@ Every figure carries a text alternative computed from its data and the data as a
 (`figure.layout.meta`), and escapes labels that come from data. `title` says what is shown.
 """
 
+from html import unescape
+
 import pandas as pd
 
 from cdp_lib.report import wording
@@ -13,8 +15,11 @@ from cdp_lib.report.chart_style import (
     ORANGE,
     SERIES,
     axis,
+    dash,
+    ends_of,
     extremes,
     finish,
+    group_label,
     labels,
     need,
     wash,
@@ -91,16 +96,23 @@ def funnel_chart(table: pd.DataFrame, title: str = "How far people get", by: str
 
 
 def leak_chart(
-    table: pd.DataFrame, title: str = "Money lost at each step", currency: str = "", step="step"
+    table: pd.DataFrame,
+    title: str = "Money lost at each step",
+    currency: str = "",
+    step: str = "step",
+    total: str = "all steps",
 ):
     """Gross and recoverable money per step, with 95 % intervals.
 
     `table`: a row per step: step, gross, gross_low, gross_high, recoverable,
-    recoverable_low, recoverable_high, in the shop's currency.
+    recoverable_low, recoverable_high, in the shop's currency. The row named `total` is told in
+    words and not drawn, since it would dwarf the steps.
     """
     import plotly.graph_objects as go
 
     need(table, [step, "gross", "recoverable"], "leaks")
+    whole = table[table[step] == total]
+    table = table[table[step] != total]
     figure = go.Figure()
     for column, colour, words in (
         ("gross", GREY, "gross: the value that stopped here"),
@@ -122,6 +134,8 @@ def leak_chart(
     words = "Recoverable money per step. " + extremes(
         table[step], table["recoverable"], "money", currency
     )
+    if len(whole):
+        words += f" All steps: {wording.as_text(whole.iloc[0].recoverable, 'money', currency)}."
     units = {column: "money" for column in table.columns if column.startswith(("gross", "recov"))}
     return finish(figure, title, words, table, units, currency, height=150 + 62 * len(table))
 
@@ -173,8 +187,19 @@ def stop_chart(table: pd.DataFrame, title: str = "Where abandoned carts stop", s
 
     `table`: a row per step: step, share, and share_low, share_high where known.
     """
-    low, high = (name if name in table.columns else None for name in ("share_low", "share_high"))
-    return bar_chart(table, step, "share", title, "share", low, high)
+    return bar_chart(table, step, "share", title, "share", *ends_of(table, "share"))
+
+
+def rate_chart(
+    table: pd.DataFrame,
+    title: str,
+    label: str = "group",
+    value: str = "reached_rate",
+    first: object = None,
+):
+    """A rate (0–1) per row, with whiskers where the table has `<value>_low` and `<value>_high`."""
+    low, high = ends_of(table, value)
+    return bar_chart(table, label, value, title, "share", low, high, first=first)
 
 
 def definition_chart(
@@ -185,30 +210,34 @@ def definition_chart(
     first: object = None,
 ):
     """The lost share by each definition. `table`: a row per definition with its rate (0–1)."""
-    low, high = (n if n in table.columns else None for n in (f"{value}_low", f"{value}_high"))
-    return bar_chart(table, label, value, title, "share", low, high, first=first)
+    return rate_chart(table, title, label, value, first)
 
 
 def _funnel_by(table: pd.DataFrame, title: str, by: str):
     import plotly.graph_objects as go
 
+    size = table.groupby(by, dropna=False)["entered"].transform("max")
+    shown = table[(size == 0) | (size >= wording.SMALL_GROUP)]
+    n_small = table[by].nunique(dropna=False) - shown[by].nunique(dropna=False)
     figure, words = go.Figure(), []
-    for index, (group, rows) in enumerate(table.groupby(by, dropna=False, sort=False)):
+    for index, (group, rows) in enumerate(shown.groupby(by, dropna=False, sort=False)):
         figure.add_scatter(
             x=labels(rows["step"]),
             y=rows["overall_rate"].tolist(),
             mode="lines+markers",
-            name=wording.chart_label(group),
-            line={"color": SERIES[index % len(SERIES)], "width": 2.4},
+            name=group_label(group, by),
+            line={"color": SERIES[index % len(SERIES)], "width": 2.4, "dash": dash(index)},
             hovertemplate="%{x}: %{y:.1%}<extra>%{fullData.name}</extra>",
             showlegend=True,
         )
-        words.append((group, rows["overall_rate"].iloc[-1]))
+        words.append((unescape(group_label(group, by)), rows["overall_rate"].iloc[-1]))
     figure.update_yaxes(rangemode="tozero", **axis("share"))
     figure.update_xaxes(type="category")
     text = f"Share that reaches the last step, by {wording.heading_of_column(by).lower()}. "
     text += extremes([name for name, _ in words], [rate for _, rate in words], "share")
-    return finish(figure, title, text, table, height=420)
+    if n_small:
+        text += f" Groups of fewer than {wording.SMALL_GROUP} are not shown."
+    return finish(figure, title, text, shown, height=420)
 
 
 def _funnel_words(table: pd.DataFrame) -> str:

@@ -1,9 +1,22 @@
 """Charts along time: a weekly course with its band, and how carts come back by themselves."""
 
+import math
+
 import pandas as pd
 
 from cdp_lib.report import wording
-from cdp_lib.report.chart_style import MUTED, SERIES, axis, course, finish, need, wash
+from cdp_lib.report.chart_style import (
+    MUTED,
+    SERIES,
+    axis,
+    course,
+    dash,
+    ends_of,
+    finish,
+    group_label,
+    need,
+    wash,
+)
 
 
 def trend_chart(
@@ -19,15 +32,18 @@ def trend_chart(
 ):
     """A line per group over weeks or days, with a band where `low` and `high` name columns.
 
+    One line takes its band from the columns `<y>_low` and `<y>_high` where there are such.
     `table`: a row per `x` (and group), in order, with the value `y` in `unit`.
     """
     import plotly.graph_objects as go
 
     need(table, [x, y, *filter(None, (low, high, by))], "trend")
+    if not by and not low and not high:
+        low, high = ends_of(table, y)
     groups = list(table.groupby(by, dropna=False, sort=False)) if by else [(None, table)]
     figure, words = go.Figure(), []
     for index, (group, rows) in enumerate(groups):
-        name = wording.chart_label(group) if by else wording.heading_of_column(y)
+        name = group_label(group, by) if by else wording.heading_of_column(y)
         colour = SERIES[index % len(SERIES)]
         along = rows[x].map(_as_axis_value).tolist()
         if low and high:
@@ -37,7 +53,7 @@ def trend_chart(
             y=rows[y].tolist(),
             mode="lines+markers" if len(rows) <= 60 else "lines",
             name=name,
-            line={"color": colour, "width": 2.4},
+            line={"color": colour, "width": 2.4, "dash": dash(index)},
             marker={"size": 6},
             text=[wording.as_text(value, unit, currency) for value in rows[y]],
             hovertemplate="%{x}: %{text}<extra></extra>",
@@ -64,12 +80,16 @@ def return_curve_chart(
     """A stepped curve of the share bought within so many idle hours, on a log axis.
 
     `table`: a row per time: hours (> 0) and the share, with `low` and `high` columns for the
-    band. `marks` are hours drawn as lines, the delays one would compare.
+    band (`<share>_low` and `<share>_high` where there are such). `marks` are hours drawn as lines: the
+    delays one would compare.
     """
     import plotly.graph_objects as go
 
     need(table, [hours, share, *filter(None, (low, high))], "return curve")
-    drawn = table[table[hours] > 0]
+    if not low and not high:
+        low, high = ends_of(table, share)
+    curve = table[table[hours] > 0]
+    drawn = _thin_on_log_axis(curve, hours)
     figure = go.Figure()
     along = drawn[hours].tolist()
     if low and high:
@@ -88,9 +108,12 @@ def return_curve_chart(
     texts = [wording.as_text(value, "hours") for value in ticks]
     figure.update_xaxes(type="log", tickvals=ticks, ticktext=texts)
     figure.update_xaxes(title_text="idle time")
+    if along:
+        reach = [math.log10(max(along[0], 0.1)), math.log10(max(along[-1], *marks, 0.2))]
+        figure.update_xaxes(range=reach)
     figure.update_yaxes(rangemode="tozero", **axis("share"))
     at_marks = [
-        f"{wording.as_text(_at(drawn, hours, share, mark), 'share')} within "
+        f"{wording.as_text(_at(curve, hours, share, mark), 'share')} within "
         f"{wording.as_text(mark, 'hours')}"
         for mark in marks
     ]
@@ -118,6 +141,13 @@ def _at(table: pd.DataFrame, hours: str, share: str, mark: float) -> float | Non
         return None
     reached = table[table[hours] <= mark]
     return float(reached[share].iloc[-1]) if len(reached) else 0.0
+
+
+def _thin_on_log_axis(table: pd.DataFrame, hours: str, n_rows: int = 400) -> pd.DataFrame:
+    """At most `n_rows` steps of a long curve: the last of each stretch of the log axis."""
+    if len(table) <= n_rows:
+        return table
+    return table.groupby(pd.cut(table[hours].map(math.log10), n_rows), observed=True).tail(1)
 
 
 def _thin(table: pd.DataFrame, n_rows: int = 40) -> pd.DataFrame:

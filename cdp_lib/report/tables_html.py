@@ -77,6 +77,8 @@ def cell_as_text(value: object, unit: str | None, currency: str = "") -> str:
     if isinstance(value, bool) or type(value).__name__ == "bool_":
         return "yes" if value else "no"
     if isinstance(value, Number):
+        if unit == "count" and math.isfinite(float(value)) and value == round(value):
+            return f"{int(value):,}".replace("-", "−")
         if unit:
             return wording.as_text(value, unit, currency)
         number = float(value)

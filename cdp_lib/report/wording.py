@@ -28,7 +28,7 @@ def as_text(value: float | None, unit: str = "number", currency: str = "") -> st
     if unit == "money":
         return sign + _money(size, currency)
     if unit == "count":
-        return sign + _compact(size, 0 if size == round(size) or size >= 100 else 1)
+        return sign + _count(size)
     if unit in ("hours", "days"):
         return sign + _span(size * (24 if unit == "days" else 1))
     return sign + (_compact(size, 0) if size >= 1000 else f"{size:.3g}")
@@ -94,8 +94,8 @@ def chart_label(value: object) -> str:
     """Text from data as a chart label: Plotly reads some tags in labels, so they are escaped."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "unknown"
-    text = escape(" ".join(str(value).split()), quote=False)
-    return text if len(text) <= 60 else text[:59] + "…"
+    text = " ".join(str(value).split())
+    return escape(text if len(text) <= 78 else text[:77] + "…", quote=False)
 
 
 def _percent(size: float) -> str:
@@ -103,6 +103,12 @@ def _percent(size: float) -> str:
     if 0 < points < 0.1:
         return "<0.1%"
     return f"{points:.0f}%" if points >= 99.95 and points == round(points) else f"{points:.1f}%"
+
+
+def _count(size: float) -> str:
+    if size >= 1e7:
+        return _compact(size, 0)
+    return f"{size:,.0f}" if size == round(size) or size >= 100 else f"{size:,.1f}"
 
 
 def _money(size: float, currency: str) -> str:

@@ -131,7 +131,7 @@ def test_a_chart_carries_words_and_its_data(name):
 def test_a_label_from_data_never_becomes_markup(name):
     figure = json.loads(ALL[name](HOSTILE).to_json())
     figure["layout"].pop("meta")  # words and data travel as text and are escaped by the page
-    drawn = [text for text in strings(figure) if "<extra>" not in text]
+    drawn = [text.replace("<br>", " ") for text in strings(figure) if "<extra>" not in text]
     assert not [text for text in drawn if "<" in text]
     assert any("&lt;a href" in text for text in drawn)
 
@@ -185,6 +185,42 @@ def test_the_heatmap_keeps_the_order_of_the_table():
     assert (list(figure.data[0].x), list(figure.data[0].y)) == (["pm", "am"], ["Mon", "Tue"])
     drawn = np.asarray(figure.data[0].z, dtype=float)
     assert np.array_equal(drawn, [[3, 4], [NAN, 5]], equal_nan=True)
+
+
+def test_the_total_of_the_leaks_is_told_and_not_drawn():
+    total = leaks().head(1).assign(step="all steps", recoverable=90.0)
+    figure = charts.leak_chart(pd.concat([leaks(), total]), currency="EUR")
+    assert list(figure.data[1].x) == [70.0, 20.0]
+    assert figure.layout.meta["alt"].endswith("smallest: payment with €20.00. All steps: €90.00.")
+
+
+def test_a_long_curve_is_thinned_and_still_reads_the_same():
+    hours = np.linspace(0.5, 300, 5000)
+    table = pd.DataFrame({"hours": hours, "share_back": hours / 1000})
+    figure = charts.return_curve_chart(table)
+    drawn = dict(zip(figure.data[0].x, figure.data[0].y, strict=True))
+    assert 100 < len(drawn) <= 400 and all(y == x / 1000 for x, y in drawn.items())
+    assert "7.2% within 3.0 days" in figure.layout.meta["alt"]
+
+
+def test_a_long_label_stands_in_lines_and_a_yes_or_no_in_words():
+    table = stops("a step whose name is much longer than an axis has room for")
+    assert charts.stop_chart(table).data[0].y[1].count("<br>") == 2
+    both = pd.concat([steps().assign(returning=flag) for flag in (True, False)])
+    names = [line.name for line in charts.funnel_chart(both, by="returning").data]
+    assert names == ["returning", "not returning"]
+
+
+def test_a_line_takes_its_band_from_the_columns_beside_it():
+    table = weeks().rename(columns={"lo": "rate_low", "hi": "rate_high"})
+    assert len(charts.trend_chart(table, "rate", "Trend").data) == 3
+
+
+def test_a_group_of_few_is_neither_drawn_nor_listed():
+    small = steps().assign(city="Tiny", entered=[9, 5, 5])
+    figure = charts.funnel_chart(pd.concat([steps().assign(city="Big"), small]), by="city")
+    assert [line.name for line in figure.data] == ["Big"]
+    assert "Tiny" not in figure.to_json() and "fewer than 10" in figure.layout.meta["alt"]
 
 
 def test_two_labels_that_read_the_same_are_two_bars():
