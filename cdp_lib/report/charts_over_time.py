@@ -80,8 +80,8 @@ def return_curve_chart(
     """A stepped curve of the share bought within so many idle hours, on a log axis.
 
     `table`: a row per time: hours (> 0) and the share, with `low` and `high` columns for the
-    band (`<share>_low` and `<share>_high` where there are such). `marks` are hours drawn as lines: the
-    delays one would compare.
+    band (`<share>_low` and `<share>_high` where there are such). `marks` are hours drawn as lines:
+    the delays one would compare.
     """
     import plotly.graph_objects as go
 
