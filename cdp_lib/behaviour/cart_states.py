@@ -71,18 +71,20 @@ class Carts:
 def cart_table(journeys: Table, as_of: datetime, idle_hours: float = 24) -> Table:
     """The carts of a log: a row per cart, computed once and kept on the engine.
 
-    In: `Shop.journeys`. Out: cart_id, person_id, visitor_id (of the first action), customer_id
-    (last one seen), opened_at, last_activity_at, bought_at, first_left_at (action before the
-    first gap of `idle_hours`), came_back_at (action after it), longest_gap_hours (up to the
-    purchase or the last action), idle_hours (from the last action to `as_of`; null once bought
-    or emptied), state, furthest_step, left_step (furthest by `first_left_at`),
-    left_on_error (its last add_shipping_info until then showed an error; null without one), stop_step (in
-    words, the step it did not get past; null if bought), n_items (pieces), n_products, value
-    (pieces at the last price seen; null where empty or where a price is missing), guest (not
-    logged in at begin_checkout; at the last action where it never began), device_type and
-    touchpoint and returning (of the first action), shipping_cost (last one shown), n_errors,
-    n_sessions, n_actions, checkout_at (first begin_checkout), active_hours (first to last
-    action), checkout_hours (begin_checkout to the last action).
+    In: `Shop.journeys`. Out, a row per cart:
+    cart_id; person_id; visitor_id (first one seen); customer_id (null if unknown);
+    opened_at, last_activity_at, checkout_at (first begin_checkout), bought_at;
+    first_left_at (action before the first gap of `idle_hours`), came_back_at (action after it);
+    longest_gap_hours (up to the purchase or the last action), idle_hours (from the last action
+    to `as_of`; null once bought or emptied), active_hours (first to last action),
+    checkout_hours (begin_checkout to last action);
+    state; furthest_step; stop_step (in words, the step not taken; null if bought);
+    left_step (furthest by `first_left_at`), left_on_error (its last add_shipping_info by then
+    showed an error; null without one);
+    n_items (pieces), n_products, value (pieces at the last price seen; null where empty or where
+    a price is missing), shipping_cost (last one shown), n_errors, n_actions, n_sessions;
+    guest (not logged in at begin_checkout; at the last action where it never began);
+    device_type, touchpoint, returning (first ones seen).
     Raises Refusal for idle_hours of 0 or less.
     """
     return read(journeys, as_of, idle_hours).table

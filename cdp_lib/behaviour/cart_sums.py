@@ -52,6 +52,7 @@ def carts(actions: Table, lines: Table, as_of: datetime, idle_hours: float) -> T
     table = _gaps(rows, as_of, idle_hours).join(_surroundings(rows), "cart_id")
     table = table.left_join(contents, "cart_id").drop("cart_id_right")
     return table.mutate(
+        customer_id=customer_of(table.person_id),
         guest=~_.known_checkout.coalesce(_.known_last),
         n_products=_.n_products.coalesce(0),
         value=ibis.ifelse(_.n_unpriced == 0, _.priced, ibis.null("float64")),
@@ -98,7 +99,6 @@ def _surroundings(rows: Table) -> Table:
     return rows.group_by("cart_id").agg(
         person_id=known_person.coalesce(_.person_id.argmax(_.position)),
         visitor_id=_first(_.visitor_id),
-        customer_id=_last(_.customer_id),
         known_last=_.known.argmax(_.position),
         known_checkout=_.known.argmin(_.position, where=begun),
         device_type=_first(_.device_type),
@@ -110,6 +110,11 @@ def _surroundings(rows: Table) -> Table:
         checkout_at=_.occurred_at.min(where=begun),
         **{f"took_{step}": _.event.isin(TAKEN_BY.get(step, [step])).any() for step in STEPS},
     )
+
+
+def customer_of(person):
+    """The customer that a person is known to be: "c:17" is customer 17, "v:4" nobody known."""
+    return ibis.ifelse(person.startswith("c:"), person[2:], ibis.null("string"))
 
 
 def _first(column):

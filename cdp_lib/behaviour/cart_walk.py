@@ -36,7 +36,7 @@ ACTIONS = (
     "purchase",
 )
 KEPT = (
-    *("event", "occurred_at", "visitor_id", "customer_id", "session_id"),
+    *("event", "occurred_at", "visitor_id", "session_id"),
     *("product_id", "price", "order_id", "shipping_cost", "error"),
     *("device_type", "touchpoint", "known", "returning"),
 )

@@ -3,6 +3,13 @@
 The definition of a cart stands in `cart_walk`, that of its state in `cart_states`.
 """
 
+from cdp_lib.behaviour.cart_lists import (
+    abandoned_browse_list,
+    abandoned_cart_list,
+    abandoned_item_list,
+    free_shipping_gap_table,
+    price_drop_table,
+)
 from cdp_lib.behaviour.cart_rates import (
     abandonment_rate,
     hide_small,
@@ -26,14 +33,19 @@ __all__ = [
     "Carts",
     "Driver",
     "Leaks",
+    "abandoned_browse_list",
+    "abandoned_cart_list",
+    "abandoned_item_list",
     "abandonment_rate",
     "cart_table",
     "cause_table",
     "definition_table",
     "delay_table",
     "driver_table",
+    "free_shipping_gap_table",
     "hide_small",
     "leaks",
+    "price_drop_table",
     "read",
     "return_curve",
     "spell_table",

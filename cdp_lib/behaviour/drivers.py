@@ -4,7 +4,8 @@ A cause of abandonment is read from where carts stop. A *driver* is something th
 have not (a shipping cost was shown, the buyer was a guest). Among the carts that reached the
 step at which a cause bites, its effect is the difference in the share left there, between carts
 with and without it, compared only between carts that are alike in device, in new or returning
-people, in guest or known, and in size (`ALIKE`; a driver is not held alike with itself).
+people, in guest or known, in size, and in being short of free shipping (`ALIKE`; a driver is
+not held alike with itself).
 
 That is a linear probability model with a constant per stratum of like carts; the interval is
 clustered by person (CR1; Cameron and Miller 2015 doi:10.3368/jhr.50.2.317). Nobody drew at
@@ -26,7 +27,8 @@ from cdp_lib.behaviour.cart_sums import STEPS
 from cdp_lib.behaviour.intervals import Z95
 
 BASIS = "inferred"
-ALIKE = ("device_type", "returning", "guest", "size")
+ALIKE = ("device_type", "returning", "guest", "size", "short")
+NEEDED = {"short": "a free-shipping threshold", "value": "price", "n_errors": "error"}
 CAUSES = {
     "account": "An account is asked for before one can buy",
     "extra_costs": "Shipping or other costs appear late",
@@ -59,35 +61,44 @@ DRIVERS = (
     Driver("account", "Guest at checkout", "begin_checkout", ("begin_checkout", "account"),
            lambda t: t.guest, ("checkout_at",), ("guest",)),
     Driver("extra_costs", "A shipping cost is shown", "add_shipping_info",
-           ("add_shipping_info",), lambda t: t.shipping_cost > 0, ("shipping_cost",), ("size",)),
+           ("add_shipping_info",), lambda t: t.shipping_cost > 0, ("shipping_cost",),
+           ("size", "short")),
+    Driver("extra_costs", "Short of free shipping", "add_shipping_info", ("add_shipping_info",),
+           lambda t: t.short == 1, ("short",), ("size", "short")),
     Driver("extra_costs", "Shipping is a tenth of the goods or more", "add_shipping_info",
            ("add_shipping_info",), lambda t: t.shipping_cost >= 0.1 * t.value,
-           ("shipping_cost", "value"), ("size",)),
+           ("shipping_cost", "value"), ("size", "short")),
     Driver("long_checkout", "An error is shown", "add_shipping_info", ("add_shipping_info",),
            lambda t: t.n_errors > 0, ("n_errors",)),
     Driver("long_checkout", "On a phone", "add_shipping_info", ("add_shipping_info",),
            lambda t: t.device_type == "mobile", ("device_type",), ("device_type",)),
     Driver("trust", "First visit seen of this person", "add_payment_info", ("add_payment_info",),
            lambda t: ~t.returning, ("returning",), ("returning",)),
-    Driver("low_intent", "Only one piece in the cart", "add_to_cart",
-           ("add_to_cart", "view_cart"), lambda t: t.n_items == 1, ("value",)),
+    Driver("low_intent", "One piece, of a value in the lowest fifth", "add_to_cart",
+           ("add_to_cart", "view_cart"), lambda t: (t.n_items == 1) & (t.size <= 1), ("value",),
+           ("size",)),
 )  # fmt: skip
 
 
-def driver_table(carts: Carts, drivers: tuple[Driver, ...] = DRIVERS) -> pd.DataFrame:
+def driver_table(
+    carts: Carts,
+    free_shipping_threshold: float | None = None,
+    drivers: tuple[Driver, ...] = DRIVERS,
+) -> pd.DataFrame:
     """The effect of each driver on leaving, with its interval; every row is inferred.
 
+    The threshold is in the shop's currency; without one, being short of it holds nothing alike.
     Out: a row per driver: cause, driver, n_carts (compared), n_exposed, n_people, rate_exposed,
     rate_other (share left at the step), effect (difference of shares between like carts, 0.1 =
     10 points), effect_low, effect_high, carts_at_stake (effect x n_exposed) with _low and _high,
     basis ("inferred"), note (why nothing can be said, where so: the effect is then NaN).
     """
-    table = _compared(carts)
-    present = _present(carts, table)
+    table = _compared(carts, free_shipping_threshold)
+    present = _present(table, drivers)
     rows = []
     for driver in drivers:
         row = {"cause": driver.cause, "driver": driver.name}
-        missing = [column for column in driver.needs if column not in present]
+        missing = [NEEDED.get(c, c) for c in driver.needs if c not in present]
         if driver.reached not in carts.steps:
             missing.append(driver.reached)
         if missing:
@@ -130,18 +141,22 @@ def cause_table(carts: Carts) -> pd.DataFrame:
     return shares[seen][[*columns, "value"]].assign(basis=BASIS).reset_index(drop=True)
 
 
-def _compared(carts: Carts) -> Table:
-    """Carts whose fate is known, with their size: 0 to 4 for a fifth each by value."""
+def _compared(carts: Carts, threshold: float | None) -> Table:
+    """Carts whose fate is known, with their size (0 to 9 for a tenth each by value) and short."""
     table = carts.table.filter((_.state != "open") & (_.state != "emptied"))
-    fifths = {f"q{i}": table.value.quantile(i / 5) for i in range(1, 5)}
-    bounds = table.agg(**fifths).execute().iloc[0].dropna()
+    tenths = {f"q{i}": table.value.quantile(i / 10) for i in range(1, 10)}
+    bounds = table.agg(**tenths).execute().iloc[0].dropna()
     bands = [(table.value > float(bound)).cast("int64") for bound in bounds]
-    return table.mutate(size=sum(bands, ibis.literal(0)) if bands else ibis.null("int64"))
+    # Without a threshold no cart is short of it, and none can be said not to be.
+    short = ibis.null("int64") if threshold is None else (table.value < threshold).cast("int64")
+    return table.mutate(
+        size=sum(bands, ibis.literal(0)) if bands else ibis.null("int64"), short=short
+    )
 
 
-def _present(carts: Carts, table: Table) -> set[str]:
+def _present(table: Table, drivers: tuple[Driver, ...]) -> set[str]:
     """The columns that hold anything at all; errors count when any cart shows one."""
-    needed = sorted({column for driver in DRIVERS for column in driver.needs})
+    needed = sorted({column for driver in drivers for column in driver.needs})
     some = {
         c: table[c].notnull().any() if c != "n_errors" else (table[c] > 0).any() for c in needed
     }
