@@ -73,8 +73,14 @@ def _wrong(value: Value, place: str, wanted: str, fix: str) -> Refusal:
     return Refusal(place, str(value.type()), f"cannot be read as {wanted}", fix)
 
 
+def _small(value: Value) -> Value:
+    """Null beyond 2^53, where a float no longer tells integers apart and `floor` overflows."""
+    return ibis.ifelse(value.abs() < 2**53, value, ibis.null("float64"))
+
+
 def _blank_is_null(value: Value) -> Value:
-    return value.strip().nullif("")
+    # Not `strip`: on Spark it takes the letters v and f for white space.
+    return value.re_replace(r"^\s+|\s+$", "").nullif("")
 
 
 def _text(value: Value, place: str) -> tuple[Value, BooleanValue | None]:
@@ -85,11 +91,10 @@ def _text(value: Value, place: str) -> tuple[Value, BooleanValue | None]:
         raise _wrong(value, place, "a text", "map a plain column, or unnest it in a query")
     if kind.is_floating():
         # An id that pandas wrote beside missing ones is 17850.0, and means 17850.
-        whole = value.abs() < 2**53
+        small = _small(value)
         text = ibis.ifelse(
-            whole & (value == value.floor()), value.floor().cast("int64").cast("string"),
-            value.cast("string"),
-        )  # fmt: skip
+            small == small.floor(), small.floor().cast("int64").cast("string"), value.cast("string")
+        )
         return ibis.ifelse(value.isnan(), ibis.null("string"), text), None
     return value.cast("string"), None
 
@@ -118,8 +123,8 @@ def _whole(value: Value, place: str) -> tuple[Value, BooleanValue | None]:
     if value.type().is_integer():
         return value.cast("int64"), None
     number, failed = _number(value, place)
-    whole = (number == number.floor()) & (number.abs() < 2**53)
-    read = ibis.ifelse(whole, number, ibis.null("float64")).cast("int64")
+    small = _small(number)
+    read = ibis.ifelse(small == small.floor(), small, ibis.null("float64")).cast("int64")
     broken = number.notnull() & read.isnull()
     return read, broken if failed is None else broken | failed
 
