@@ -13,7 +13,7 @@ from cdp_lib.world.ids import ids, instants
 from cdp_lib.world.law import World
 from cdp_lib.world.leaving import Leaving
 from cdp_lib.world.people import APP, People, draw_people
-from cdp_lib.world.sessions import Sessions, account_times, draw_sessions
+from cdp_lib.world.sessions import SETTLED_DAYS, Sessions, account_times, draw_sessions
 from cdp_lib.world.tables import customers_table, events_table, numbered, orders_tables
 from cdp_lib.world.visits import (
     Carts,
@@ -36,6 +36,7 @@ STAGES = (
     "sessions",
     "log",
     "returns",
+    "created",
     "told",
 )
 
@@ -62,7 +63,11 @@ class Chunk:
     sessions: Sessions
     skus: np.ndarray
     rows: log.Rows
-    streams: dict[str, np.random.Generator]
+    seeds: dict[str, np.random.SeedSequence]
+
+    def stream(self, stage: str) -> np.random.Generator:
+        """The stage's stream from its beginning, so that the tables come out the same each time."""
+        return np.random.default_rng(self.seeds[stage])
 
     @property
     def weeks(self) -> int:
@@ -90,7 +95,7 @@ class Chunk:
             self.discount[cart],
         )  # fmt: skip
         fee = np.where(goods.shipping_share > 0, self.world.shipping_fee, 0.0)
-        returned = money.draw_returns(self.world, lines, ordered, self.streams["returns"])
+        returned = money.draw_returns(self.world, lines, ordered, self.stream("returns"))
         in_span = returned[1] < self.days * 86_400
         orders, order_lines = orders_tables(
             k, origin, goods, person_ids, person, ordered,
@@ -110,7 +115,7 @@ class Chunk:
             "orders": orders,
             "order_lines": order_lines,
             "customers": customers_table(
-                people, who, person_ids, created, self.opted, origin, self.streams["told"]
+                people, who, person_ids, created, self.opted, origin, self.stream("told")
             ),
             "identities": self._identities(person_ids),
             "messages": mail.messages_table(
@@ -137,7 +142,7 @@ class Chunk:
         created = np.full(n, np.nan)
         signed = rows.code == log.CODE["sign_up"]
         created[self.visits.person[rows.visit[signed]]] = rows.seconds[signed]
-        before = -self.streams["told"].random(n) * 3 * 365 * 86_400
+        before = -self.stream("created").random(n) * 3 * 365 * 86_400
         return np.where(self.people.existing, np.floor(before), created)
 
     def _identities(self, person_ids: pa.Array) -> pa.Table:
@@ -169,13 +174,11 @@ def draw_chunk(
     seed: np.random.SeedSequence,
 ) -> Chunk:
     """Draw chunk `number`: the people behind `customers` customers over `days` days."""
-    children = [
-        np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, i))
-        for i in range(len(STAGES))
-    ]
-    streams = {
-        name: np.random.default_rng(child) for name, child in zip(STAGES, children, strict=True)
+    seeds = {
+        stage: np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, i))
+        for i, stage in enumerate(STAGES)
     }
+    streams = {stage: np.random.default_rng(child) for stage, child in seeds.items()}
     n_existing = round(customers * world.existing_share)
     n_new = round(customers * world.newcomers_per_customer)
     people = draw_people(world, n_existing, n_new, days, streams["people"])
@@ -188,7 +191,9 @@ def draw_chunk(
     opened = np.where(opens, np.cumsum(opens) - 1, -1)
     coupon = money.draw_coupons(world, people, carts, streams["coupons"])
     account_at = account_times(people, carts)
-    sent, draw, opted = messages.send(world, people, account_at, days // 7, streams["messages"])
+    sent, draw, opted = messages.send(
+        world, people, account_at + SETTLED_DAYS, days // 7, streams["messages"]
+    )
     carts, discount, never, effects = campaigns.apply(
         world, goods, law, people, time, carts, coupon, draw, streams["effects"]
     )
@@ -210,5 +215,5 @@ def draw_chunk(
     rows = log.before(rows, days * 86_400)
     return Chunk(
         world, goods, law, time, days, number, people, carts, discount, sent, draw, effects, opted,
-        replies, visits, sessions, skus, rows, streams,
+        replies, visits, sessions, skus, rows, seeds,
     )  # fmt: skip

@@ -1,12 +1,7 @@
 """The truth tables, written beside the shop's own for analyses to be scored against."""
 
-import json
-from datetime import datetime, timedelta
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cdp_lib.world.campaigns import Effects
 from cdp_lib.world.catalogue import CATEGORIES, SIZES, Catalogue
@@ -137,38 +132,6 @@ def effects_table(
     )
 
 
-def campaigns_truth(folder: Path) -> pa.Table:
-    """A row a campaign: what it brought, over those treated, expected and as it came out."""
-    effects = pq.read_table(folder / "truth" / "effects.parquet").to_pandas()
-    rows = []
-    for campaign_id, every in effects.groupby("campaign_id", sort=True):
-        treated = every[every["treated"]]
-        rows.append(
-            {
-                "campaign_id": campaign_id,
-                "starts_at": every["starts_at"].iloc[0].to_pydatetime(),
-                "n_treated": len(treated),
-                "n_holdout": len(every) - len(treated),
-                **{
-                    f"{kind}_incremental_revenue": round(
-                        float((treated[f"{kind}_treated"] - treated[f"{kind}_holdout"]).sum()), 2
-                    )
-                    for kind in ("realised", "expected")
-                },
-                **{
-                    f"{name}_share": float((every["response"] == name).mean()) for name in RESPONSES
-                },
-            }
-        )
-    return pa.Table.from_pylist(rows)
-
-
-def count_dirt(folder: Path) -> dict[str, int]:
-    """How many rows of each kind of dirt were added."""
-    kinds = pq.read_table(folder / "truth" / "dirt.parquet", columns=["kind"])["kind"]
-    return {entry["values"]: entry["counts"] for entry in kinds.value_counts().to_pylist()}
-
-
 def pairs_table(goods: Catalogue) -> pa.Table:
     """Products that belong together: a row an ordered pair, of one size where both are sized."""
     mine = np.repeat(np.flatnonzero(goods.complement[goods.sku_model] >= 0), len(SIZES))
@@ -181,44 +144,3 @@ def pairs_table(goods: Catalogue) -> pa.Table:
     return pa.table(
         {"product_id": words(names, pairs[:, 0]), "complement_id": words(names, pairs[:, 1])}
     )
-
-
-def describe(
-    world: World,
-    start: datetime,
-    weeks: int,
-    customers: int,
-    seed: int,
-    n_rows: dict[str, int],
-    folder: Path,
-) -> dict:
-    """What world.json holds: parameters, rows, true shares and true step probabilities."""
-    carts = pq.read_table(folder / "truth" / "carts.parquet").to_pandas()
-    carts = carts[~carts["extra"]]
-    kept = carts[carts["outcome"] != "emptied"]
-    causes = {c: float((kept["p_left"] * kept[f"p_{c}"]).sum()) for c in CAUSES}
-    n_left = float(kept["p_left"].sum())
-    goes_on = len(kept) - causes["low_intent"]
-    passes = goes_on - causes["account"]
-    pays = passes - causes["extra_costs"] - causes["long_checkout"]
-    buys = pays - causes["trust"]
-    return {
-        "start": start.isoformat(),
-        "as_of": (start + timedelta(weeks=weeks)).isoformat(),
-        "weeks": weeks,
-        "customers": customers,
-        "seed": seed,
-        "n_rows": {name: n for name, n in n_rows.items() if not name.startswith("truth/")},
-        "outcome_share": carts["outcome"].value_counts(normalize=True).round(6).to_dict(),
-        "cause_share_of_left": {c: value / n_left for c, value in causes.items()} if n_left else {},
-        "step_probability": {
-            "begin_checkout": goes_on / len(carts),
-            "account": passes / goes_on,
-            "add_payment_info": pays / passes,
-            "purchase": buys / pays,
-            "purchase_first_sitting": buys / len(carts),
-        }
-        if len(kept)
-        else {},
-        "world": json.loads(json.dumps(world.to_dict())),
-    }

@@ -21,7 +21,8 @@ from cdp_lib.world.clock import Clock, clock
 from cdp_lib.world.dirt import hostile_product, soil
 from cdp_lib.world.law import World
 from cdp_lib.world.leaving import Leaving, leaving
-from cdp_lib.world.record import campaigns_truth, count_dirt, describe, pairs_table
+from cdp_lib.world.record import pairs_table
+from cdp_lib.world.summary import count_dirt, describe, sum_campaigns
 from cdp_lib.world.tables import prices_table, products_table
 
 CHUNK_CUSTOMERS = 5_000
@@ -87,8 +88,8 @@ def simulate(
     _write(products, folder / "products.parquet")
     _write(prices_table(goods, origin_us), folder / "prices.parquet")
     _write(pairs_table(goods), folder / "truth" / "pairs.parquet")
-    if "truth/effects" in writers.rows:
-        _write(campaigns_truth(folder), folder / "truth" / "campaigns.parquet")
+    if writers.rows["truth/effects"]:
+        _write(sum_campaigns(folder), folder / "truth" / "campaigns.parquet")
     about = describe(world, origin, weeks, customers, seed, writers.rows, folder)
     (folder / "truth" / "world.json").write_text(json.dumps(about, indent=1) + "\n")
     if unclean:

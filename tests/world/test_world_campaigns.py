@@ -126,3 +126,15 @@ def test_without_campaigns_there_are_none(quiet):
     assert len(quiet.truth.table("effects")) == 0
     assert set(quiet.table("assignments")["experiment_id"]) == {"newsletter-pressure"}
     assert quiet.table("messages")["campaign_id"].str.startswith("newsletter").all()
+
+
+def test_a_drawn_chunk_gives_the_same_tables_each_time():
+    from datetime import datetime
+
+    law = World()
+    goods = catalogue(law, 10, np.random.default_rng(0))
+    time = clock(datetime(2025, 11, 24), 470, law)
+    seed = np.random.SeedSequence(1)
+    chunk = draw_chunk(law, goods, leaving(law, goods), time, 70, 0, 60, seed)
+    once, again = chunk.tables(), chunk.tables()
+    assert all(once[name].equals(again[name]) for name in once)
