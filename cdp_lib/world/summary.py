@@ -61,7 +61,7 @@ def describe(
 
 def sum_campaigns(folder: Path) -> pa.Table:
     """A row a campaign: what it brought over those treated, expected and as it came out."""
-    sums = pd.DataFrame()
+    parts = []
     for rows in _row_groups(folder / "truth" / "effects.parquet"):
         one = pd.DataFrame({"campaign_id": rows["campaign_id"], "starts_at": rows["starts_at"]})
         one["n_treated"], one["n_holdout"] = rows["treated"], ~rows["treated"]
@@ -70,8 +70,8 @@ def sum_campaigns(folder: Path) -> pa.Table:
             one[f"{kind}_incremental_revenue"] = gain.where(rows["treated"], 0.0)
         for response in RESPONSES:
             one[f"{response}_share"] = (rows["response"] == response).astype(float)
-        sums = sums.add(one.groupby(["campaign_id", "starts_at"]).sum(), fill_value=0)
-    sums = sums.sort_index().reset_index()
+        parts.append(one.groupby(["campaign_id", "starts_at"]).sum())
+    sums = pd.concat(parts).groupby(["campaign_id", "starts_at"]).sum().reset_index()
     units = sums["n_treated"] + sums["n_holdout"]
     for response in RESPONSES:
         sums[f"{response}_share"] /= units
