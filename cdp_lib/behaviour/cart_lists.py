@@ -18,6 +18,8 @@ from cdp_lib.behaviour.cart_sums import HOUR, customer_of
 from cdp_lib.checks import above
 
 VIEWS = "view_item"
+GAP_COLUMNS = ["gap_low", "gap_high", "n_carts", "n_people", "share"]
+GAP_COLUMNS += ["value", "value_low", "value_high"]
 
 
 def price_now(as_of: datetime, prices: Table | None = None, products: Table | None = None) -> Table:
@@ -136,14 +138,17 @@ def abandoned_browse_list(
 
 
 def free_shipping_gap_table(
-    carts: Carts, free_shipping_threshold: float, n_bins: int = 10
+    carts: Carts, free_shipping_threshold: float | None, n_bins: int = 10
 ) -> pd.DataFrame:
     """How far abandoned carts are short of free shipping.
 
     Out: a row per bin of the gap, `n_bins` equal ones over (0, threshold] and first one for carts
     that are not short: gap_low, gap_high (the shop's currency, [gap_low, gap_high)), n_carts,
-    n_people, share (of the carts with a value), value, value_low, value_high.
+    n_people, share (of the carts with a value), value, value_low, value_high. Without a threshold
+    there is no bin.
     """
+    if free_shipping_threshold is None:
+        return pd.DataFrame(columns=GAP_COLUMNS)
     above("free_shipping_threshold", free_shipping_threshold, 0)
     above("n_bins", n_bins, 0)
     width = free_shipping_threshold / n_bins
@@ -183,6 +188,20 @@ def price_drop_table(items: Table) -> pd.DataFrame:
         rows.append({"min_drop_rate": least, **counts.execute().iloc[0].to_dict()})
     table = pd.DataFrame(rows).assign(n_known=n_known)
     return table.astype({"n_items": int, "n_people": int, "price_drop": float})
+
+
+def size_table(lists: dict[str, Table]) -> pd.DataFrame:
+    """How long lists are, and how many people on them are known customers.
+
+    In: lists by name, as this module makes them. Out: a row per list: list, n_rows, n_people,
+    n_known (people with a customer_id, who can be written to).
+    """
+    rows = []
+    for name, table in lists.items():
+        people = table.group_by("person_id").agg(known=_.customer_id.notnull().any())
+        sizes = people.agg(n_people=_.count(), n_known=_.known.sum()).execute().iloc[0].fillna(0)
+        rows.append({"list": name, "n_rows": int(table.count().execute()), **sizes.astype(int)})
+    return pd.DataFrame(rows)
 
 
 def _priced(items: Table, as_of: datetime, prices: Table | None, products: Table | None) -> Table:

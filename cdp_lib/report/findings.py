@@ -121,6 +121,11 @@ class Headline:
         }
 
 
+def nothing(name: str, unit: str, sentence: str) -> Headline:
+    """A headline that cannot be told, and why."""
+    return Headline(name, None, None, None, unit, 0, "cannot tell", sentence)
+
+
 def show(*things: object) -> None:
     """Display headlines, figures, tables and plain text in a notebook, in the given order.
 

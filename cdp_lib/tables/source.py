@@ -139,6 +139,10 @@ class Shop:
             self._tables[name] = self._without_repeats(name)
         return self._tables[name]
 
+    def find(self, name: str) -> Table | None:
+        """A table in contract form, or None where the shop does not have it."""
+        return self.table(name) if self.has(name) else None
+
     @cached_property
     def journeys(self) -> Table:
         """The events with their visit and person, kept by the engine.
@@ -155,7 +159,7 @@ class Shop:
         )
         if "session_id" not in mapped.given:
             visits = visits.cache()
-        linked = self.identities if self.has("identities") else None
+        linked = self.find("identities")
         people = identity.stitch(visits, linked).cache()
         absent = {c.name: c.dtype for c in mapped.contract.columns if c.name not in people.columns}
         return people.mutate(**{name: ibis.null(dtype) for name, dtype in absent.items()}).select(
@@ -165,7 +169,7 @@ class Shop:
     @cached_property
     def coverage(self) -> identity.Coverage:
         """How far the events are tied to people; see `identity.Coverage`."""
-        linked = self.identities if self.has("identities") else None
+        linked = self.find("identities")
         return identity.coverage(self.events, self.journeys, linked)
 
     def mapped(self, name: str) -> Mapped:

@@ -13,8 +13,7 @@ def known_of(shop: Shop) -> Coverage | None:
     """How far the shop's events are tied to people; None where it has no events."""
     if not shop.has("events"):
         return None
-    linked = shop.identities if shop.has("identities") else None
-    return coverage(shop.events, shop.journeys, linked)
+    return coverage(shop.events, shop.journeys, shop.find("identities"))
 
 
 def health_headline(health: HealthReport) -> Headline:
