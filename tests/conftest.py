@@ -1,5 +1,6 @@
 """Fixtures that every test may use: the engines, a way to put rows on one, the public data."""
 
+import gc
 import os
 import shutil
 from itertools import count
@@ -25,6 +26,7 @@ def spark_con():
 
     con = connect("pyspark://local[2]?spark.sql.shuffle.partitions=2&spark.driver.memory=3g")
     yield con
+    gc.collect()  # tables that Ibis keeps for us are dropped while the session still runs
     con._session.stop()
 
 
@@ -33,9 +35,7 @@ def duckdb_con():
     """One DuckDB connection in memory for the whole run."""
     from cdp_lib.tables.engine import connect
 
-    con = connect("duckdb://")
-    yield con
-    con.disconnect()
+    return connect("duckdb://")
 
 
 @pytest.fixture(scope="session", params=ENGINES)

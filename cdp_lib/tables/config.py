@@ -85,14 +85,11 @@ class ShopFile:
 def find(path: str | Path) -> Path:
     """The shop file: as given, or under the working directory's nearest parent that has it."""
     wanted = Path(path)
-    if wanted.is_dir():
-        wanted = wanted / "shop.toml"
-    if wanted.is_file():
-        return wanted.resolve()
-    if not wanted.is_absolute():
-        for folder in Path.cwd().resolve().parents:
-            if (folder / wanted).is_file():
-                return folder / wanted
+    folders = [] if wanted.is_absolute() else Path.cwd().resolve().parents
+    for place in (wanted, *(folder / wanted for folder in folders)):
+        for file in (place, place / "shop.toml"):
+            if file.is_file():
+                return file.resolve()
     raise Refusal(
         "shop",
         str(path),

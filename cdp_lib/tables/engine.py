@@ -154,9 +154,13 @@ def select_from(con: BaseBackend, source: Table, query: str, place: str) -> Tabl
             raise Refusal(
                 place, table.sql(), "not the table of this section", "select from `source`"
             )
-    return source.alias(f"{source.get_name()}_source").sql(
-        _renamed(statements[0], f"{source.get_name()}_source"), dialect="duckdb"
-    )
+    name = f"{source.get_name()}_source"
+    try:
+        return source.alias(name).sql(_renamed(statements[0], name), dialect="duckdb")
+    except Exception as error:  # each engine has errors of its own for a query it cannot run
+        said = str(error).strip().splitlines()[0]
+        fix = f"select from `source`, which has {', '.join(source.columns)}"
+        raise Refusal(place, query.strip(), said, fix) from error
 
 
 def _renamed(statement, name: str) -> str:

@@ -245,7 +245,7 @@ class Shop:
             )
         )
         kept = ranked.filter(ranked.rank__ == 0).select(sound.columns).cache()
-        return sound.anti_join(repeats, key).union(kept)
+        return sound.anti_join(repeats, key).union(kept.cast(sound.schema()))
 
     def _as_known(self, table: Table, mapped: Mapped) -> Table:
         """What happened to a row after `as_of` (a message opened later) is not known yet."""
