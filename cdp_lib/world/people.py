@@ -47,6 +47,7 @@ class People:
     cookie_phase: np.ndarray
     shares_device: np.ndarray
     opt_in: np.ndarray  # (n, CHANNELS) before any message
+    reads: np.ndarray  # index of CHANNELS: where messages are read most
     pressure: np.ndarray  # index of PRESSURE
 
     def __len__(self) -> int:
@@ -108,6 +109,7 @@ def draw_people(
         cookie_phase=rng.random(n),
         shares_device=(rng.random(n) < world.shared_device_share) & (np.arange(n) % 2 == 1),
         opt_in=(rng.random((n, len(CHANNELS))) < OPT_IN) & reachable,
+        reads=rng.choice(len(CHANNELS), n, p=[0.45, 0.2, 0.15, 0.1, 0.1]),
         pressure=rng.integers(0, len(PRESSURE), n),
     )
 

@@ -12,7 +12,8 @@ from cdp_lib.world.leaving import Leaving
 from cdp_lib.world.log import CODE, Rows
 from cdp_lib.world.mail import campaign_names
 from cdp_lib.world.messages import Draw
-from cdp_lib.world.people import People
+from cdp_lib.world.people import CHANNELS, People
+from cdp_lib.world.sessions import TOUCHPOINTS
 from cdp_lib.world.visits import LATER, LEFT, Carts
 
 DAY = 86_400
@@ -53,6 +54,8 @@ def people_table(
                 [name for name, *_ in CATEGORIES], people.taste.argmax(axis=1)
             ),
             "mobile_share": people.mobile_share,
+            "preferred_touchpoint": words(TOUCHPOINTS, people.channel),
+            "preferred_channel": words(CHANNELS, people.reads),
         }
     )
 

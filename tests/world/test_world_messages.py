@@ -85,3 +85,19 @@ def test_a_click_is_a_visit_of_its_own_touchpoint(world, messages):
     starts = np.sort(entries["at"].to_numpy())
     gap = starts[np.searchsorted(starts, clicked["clicked_at"].to_numpy())] - clicked["clicked_at"]
     assert (gap < pd.Timedelta(seconds=15)).all()
+
+
+def test_messages_are_read_where_the_person_reads_most(world, messages):
+    from cdp_lib.world.messages import OPENS
+
+    people = world.truth.people.set_index("person_id")
+    there = messages[messages["delivered_at"].notna() & messages["clicked_at"].isna()]
+    there = there[there["unsubscribed_at"].isna()]
+    there = there.join(people[["preferred_channel", "ends_at"]], on="customer_id")
+    there = there[there["ends_at"] > there["sent_at"]]
+    prefers = there["preferred_channel"] == there["channel"]
+    for chosen, rate in ((~prefers, OPENS[0]), (prefers, OPENS[1])):
+        n = chosen.sum()
+        opened = there.loc[chosen, "opened_at"].notna().mean()
+        # binomial, 4 sigma; openings after the span are unseen, at most two days of 364
+        assert abs(opened - rate) < 4 * np.sqrt(rate * (1 - rate) / n) + rate * 2 / 364
