@@ -6,12 +6,14 @@ many the funnel counts.
 """
 
 from collections.abc import Sequence
+from datetime import date, datetime
 
 import ibis.expr.types as ir
 import pandas as pd
 
-from cdp_lib.behaviour.funnel import step_table
+from cdp_lib.behaviour.funnel import furthest_table, step_table
 from cdp_lib.behaviour.funnel_plan import UNITS
+from cdp_lib.behaviour.intervals import clustered_share
 from cdp_lib.checks import Refusal, one_of
 
 PATH = (
@@ -65,3 +67,48 @@ def step_coverage(
     table["n_missed"] = table["n_units"] - table["entered"]
     table["missed_share"] = table["n_missed"] / table["n_units"].where(table["n_units"] > 0)
     return table
+
+
+def reach_share(
+    events: ir.Table,
+    steps: Sequence[str],
+    conversion_window_hours: float = 24,
+    unit: str = "visitor",
+    as_of: str | date | datetime | None = None,
+) -> pd.DataFrame:
+    """The share of units that get from the first step to the last, people being the clusters.
+
+    Visits of one person are not independent draws, so the interval takes sums over people
+    (`person_id` of `Shop.journeys`). Out: one row: n_entered, n_reached, n_people, share,
+    share_low, share_high (95 %; NaN where nobody entered). Options as in `funnel.step_table`.
+    """
+    depths = furthest_table(events, steps, conversion_window_hours, unit, as_of=as_of)
+    column = UNITS.get(unit, unit)
+    if column == "person_id":
+        owned = depths.mutate(owner=depths.person_id)
+    else:
+        owners = events.group_by(column).agg(owner=events.person_id.max())
+        owned = depths.join(owners, column)
+    people = owned.group_by("owner").agg(
+        n=owned.count(), hit=(owned.depth == len(steps)).cast("int64").sum()
+    )
+    sums = people.agg(
+        n_people=people.count(),
+        n=people.n.sum(),
+        hit=people.hit.sum(),
+        nn=(people.n * people.n).sum(),
+        nh=(people.n * people.hit).sum(),
+        hh=(people.hit * people.hit).sum(),
+    )
+    row = sums.to_pandas().iloc[0].fillna(0)
+    share, low, high = clustered_share(row.n_people, row.n, row.hit, row.nn, row.nh, row.hh)
+    return pd.DataFrame(
+        {
+            "n_entered": [int(row.n)],
+            "n_reached": [int(row.hit)],
+            "n_people": [int(row.n_people)],
+            "share": [float(share)],
+            "share_low": [float(low)],
+            "share_high": [float(high)],
+        }
+    )

@@ -3,6 +3,9 @@
 Every function takes result tables and returns a `Headline` or a sentence; none of them queries.
 """
 
+import math
+from dataclasses import replace
+
 import pandas as pd
 
 from cdp_lib.behaviour.carts import Carts
@@ -12,14 +15,26 @@ from cdp_lib.report.findings import Headline, nothing
 WEEKS_SHOWN = 26
 
 
-def abandonment_rate_headline(rate: pd.DataFrame, weeks: pd.DataFrame) -> Headline:
+def abandonment_rate_headline(
+    rate: pd.DataFrame, weeks: pd.DataFrame, idle_hours: float
+) -> Headline:
     """How many carts are abandoned, and whether the last whole week differs from those before.
 
     In: `cart_rates.abandonment_rate` (one row) and `cart_rates.weekly_table`.
     """
-    row = rate.iloc[0]
+    row, n_open = rate.iloc[0], int(weeks.n_open.sum())
+    if n_open > row.n_carts:
+        return replace(
+            nothing(
+                "Carts abandoned",
+                "share",
+                f"{n_open:,} of {n_open + int(row.n_carts):,} carts had an action in the last "
+                f"{wording.as_text(idle_hours, 'hours')}: too early to tell.",
+            ),
+            verdict=f"wait {math.ceil(idle_hours / 24)} days",
+        )
     if not row.n_carts:
-        return nothing("Carts abandoned", "share", "No cart is old enough to be judged yet.")
+        return nothing("Carts abandoned", "share", "The log has no cart.")
     whole = weeks[weeks.whole]
     verdict, change = "watch", "Too few whole weeks to tell a change."
     if len(whole) >= 3:
@@ -58,9 +73,11 @@ def _change_in_words(last: pd.Series, usual: float | None) -> tuple[str, str]:
 
 def largest_stop_headline(stops: pd.DataFrame) -> Headline:
     """The step at which most abandoned carts stop. In: `cart_rates.stop_table`."""
-    total = int(stops.n_carts.sum())
+    total, name = int(stops.n_carts.sum()), "Largest stop of abandoned carts"
     if not total:
-        return nothing("Largest stop", "share", "No cart is abandoned.")
+        return nothing(name, "share", "No cart is abandoned.")
+    if len(stops) < 2:
+        return nothing(name, "share", "The log has no step between the cart and the purchase.")
     ranked = stops.sort_values("share", ascending=False, kind="stable")
     top, rest = ranked.iloc[0], ranked.iloc[1:]
     clear = rest.empty or top.share_low > rest.iloc[0].share_high
@@ -71,7 +88,7 @@ def largest_stop_headline(stops: pd.DataFrame) -> Headline:
         f"({wording.as_text(rest.iloc[0].share, 'share')})"
     )
     return Headline(
-        name="Largest stop of abandoned carts",
+        name=name,
         value=top.share,
         low=top.share_low,
         high=top.share_high,
@@ -170,9 +187,11 @@ def gap_headline(gaps: pd.DataFrame, threshold: float | None, currency: str) -> 
 
 def list_headline(sizes: pd.DataFrame, list_days: float) -> Headline:
     """How many known people one could write to about a cart. In: `cart_lists.size_table`."""
-    row = sizes.iloc[0]
+    row, name = sizes.iloc[0], "Known people with a fresh abandoned cart"
+    if not row.n_people:
+        return nothing(name, "count", f"Nobody left a cart in the last {list_days:g} days.")
     return Headline(
-        name="Known people with a fresh abandoned cart",
+        name=name,
         value=row.n_known,
         low=None,
         high=None,
@@ -180,7 +199,7 @@ def list_headline(sizes: pd.DataFrame, list_days: float) -> Headline:
         n=row.n_people,
         verdict="act" if row.n_known >= 100 else "watch",
         sentence=f"{row.n_known:,} of the {row.n_people:,} people who left a cart in the last "
-        f"{wording.as_text(list_days, 'days')} are known customers. Write to a part of them, "
+        f"{list_days:g} days are known customers. Write to a part of them, "
         "drawn at random, or nobody will know what it earned.",
     )
 

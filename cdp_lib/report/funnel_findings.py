@@ -25,30 +25,35 @@ STEP_WORDS = {
 WEEKS_SHOWN = 26
 
 
-def funnel_headline(steps: pd.DataFrame, weeks: pd.DataFrame, unit: str) -> Headline:
+def funnel_headline(
+    steps: pd.DataFrame, reach: pd.DataFrame, weeks: pd.DataFrame, unit: str
+) -> Headline:
     """How many units get from the first step to the last.
 
-    In: `funnel.step_table`, and `funnel.weekly_trend` for the line of the last whole weeks.
+    In: `funnel.step_table`, `paths.reach_share` for the interval, and `funnel.weekly_trend` for
+    the line of the last whole weeks.
     """
     first, last = steps.iloc[0], steps.iloc[-1]
     name = f"From {_in_words(first.step)} to {_in_words(last.step)}"
     if not first.entered:
         return nothing(name, "share", f"No {unit} entered the first step.")
-    low, high = wilson(last.entered, first.entered)
     lost = (steps.entered.shift() - steps.entered - steps.open).iloc[1:]
-    worst = steps.loc[lost.idxmax()]
-    before = steps.step[lost.idxmax() - 1]
+    worst, before = steps.loc[lost.idxmax()], steps.step[lost.idxmax() - 1]
+    where = (
+        f"Most are lost between {_in_words(before)} and {_in_words(worst.step)}: "
+        f"{wording.as_text(worst.abandonment_rate, 'share')} of those who were there."
+        if lost.max() > 0
+        else "The others may still go on: too early to call them lost."
+    )
     return Headline(
         name=name,
-        value=last.entered / first.entered,
-        low=float(low),
-        high=float(high),
+        value=reach.share[0],
+        low=reach.share_low[0],
+        high=reach.share_high[0],
         unit="share",
         n=int(first.entered),
         verdict="watch",
-        sentence=f"{last.entered:,} of {first.entered:,} {_plural(unit)} get there. Most are lost "
-        f"between {_in_words(before)} and {_in_words(worst.step)}: "
-        f"{wording.as_text(worst.abandonment_rate, 'share')} of those who were there.",
+        sentence=f"{last.entered:,} of {first.entered:,} {_plural(unit)} get there. {where}",
         trend=tuple(whole_weeks(weeks).query("step == @last.step").overall_rate),
         higher_is="better",
     )
@@ -58,10 +63,13 @@ def group_table(by_step: pd.DataFrame) -> pd.DataFrame:
     """How many of each group get to the last step. In: `funnel.step_table` with `by`.
 
     Out: a row per group, the best first: group, n_entered, n_reached, reached_rate,
-    reached_rate_low, reached_rate_high (Wilson). Groups of fewer than 10 are left out.
+    reached_rate_low, reached_rate_high (Wilson, units taken as independent).
+    Groups of fewer than 10 units are left out.
     """
     by = by_step.columns[0]
-    names = by_step[by].map(lambda value: "unknown" if value is None else str(value))
+    names = by_step[by].map(
+        lambda value: {None: "unknown", True: "yes", False: "no"}.get(value, str(value))
+    )
     groups = by_step.assign(group=names).groupby("group", sort=False)["entered"]
     table = groups.agg(n_entered="first", n_reached="last").reset_index()
     table = table[table.n_entered >= wording.SMALL_GROUP]

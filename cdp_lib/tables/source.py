@@ -116,7 +116,8 @@ class Shop:
             raise Refusal(
                 "as_of", None, "no event and no order to tell the end of the data", "set as_of"
             )
-        return max(newest) + timedelta(microseconds=1)
+        # A whole second, so that as_of survives being written down.
+        return max(newest).replace(microsecond=0) + timedelta(seconds=1)
 
     def _newest(self, name: str) -> datetime | None:
         # A clock that runs ahead must not move the end of the data, unless all lies ahead.

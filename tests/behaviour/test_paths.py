@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 import pandas as pd
 import pytest
 
-from cdp_lib.behaviour.paths import logged_path, step_coverage
+from cdp_lib.behaviour.intervals import wilson
+from cdp_lib.behaviour.paths import logged_path, reach_share, step_coverage
 from cdp_lib.checks import Refusal
 
 NOON = datetime(2026, 3, 2, 12)
@@ -54,3 +55,22 @@ def test_a_step_nobody_did_has_no_share(events):
     assert pd.isna(table["missed_share"][1])
     with pytest.raises(Refusal, match="unit"):
         step_coverage(events, ["view_item", "purchase"], unit="visiter")
+
+
+def test_the_share_that_arrives_is_clustered_by_person(con, make_table):
+    # Eight people with five visits each; four of them buy in every visit, four never.
+    rows = [
+        (f"p{p}", f"s{p}-{s}", event, NOON + timedelta(days=s, minutes=m))
+        for p in range(8)
+        for s in range(5)
+        for m, event in enumerate(["view_item", "purchase"] if p < 4 else ["view_item"])
+    ]
+    frame = pd.DataFrame(rows, columns=["person_id", "session_id", "event", "occurred_at"])
+    events = make_table(con, frame)
+    row = reach_share(events, ["view_item", "purchase"], unit="session").iloc[0]
+    assert (row.n_entered, row.n_reached, row.n_people, row.share) == (40, 20, 8, 0.5)
+    # All visits of a person are alike: 8 draws, with the small-sample factor 8 / 7, not 40.
+    low, high = map(float, wilson(20, 40, design_effect=5 * 8 / 7))
+    assert (row.share_low, row.share_high) == pytest.approx((low, high))
+    people = reach_share(events, ["view_item", "purchase"], unit="person").iloc[0]
+    assert (people.n_entered, people.n_reached) == (8, 4)
