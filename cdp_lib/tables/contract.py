@@ -7,11 +7,11 @@ so an analysis is one expression for every shop.
 
 from dataclasses import dataclass
 
-EVENTS = (
-    "view_item_list view_item search add_to_wishlist add_to_cart remove_from_cart view_cart "
-    "begin_checkout sign_up login add_shipping_info add_payment_info purchase "
-    "app_open app_remove push_on push_off contact_support"
-).split()
+EVENTS = [
+    "view_item_list", "view_item", "search", "add_to_wishlist", "add_to_cart", "remove_from_cart",
+    "view_cart", "begin_checkout", "sign_up", "login", "add_shipping_info", "add_payment_info",
+    "purchase", "app_open", "app_remove", "push_on", "push_off", "contact_support",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the contract: what a row is, the key, the instant that `as_of` cuts, the columns."""
+    """A table of the contract: its grain, its key, the instant that `as_of` cuts, its columns."""
 
     name: str
     grain: str
@@ -49,6 +49,7 @@ def _table(name: str, grain: str, key: str, cut_by: str | None, columns: str) ->
 
 
 # A "!" marks a column that a shop must have, if it has the table at all.
+# fmt: off
 CONTRACT = {
     table.name: table
     for table in (
@@ -123,7 +124,9 @@ CONTRACT = {
             price! float64        | price from then on
             valid_from! timestamp | first instant of that price
         """),
-        _table("identities", "a visitor seen to be a customer", "visitor_id customer_id", "linked_at", """
+        _table(
+            "identities", "a visitor seen to be a customer", "visitor_id customer_id", "linked_at",
+            """
             visitor_id! string   | browser or app install
             customer_id! string  | the customer
             linked_at! timestamp | when the link was seen
@@ -139,15 +142,20 @@ CONTRACT = {
             clicked_at timestamp      | first clicked
             unsubscribed_at timestamp | opted out from it
         """),
-        _table("assignments", "a unit drawn into an arm", "experiment_id unit_id", "assigned_at", """
+        _table(
+            "assignments", "a unit drawn into an arm", "experiment_id unit_id", "assigned_at",
+            """
             experiment_id! string  | the experiment
             unit_id! string        | customer or visitor
             arm! string            | the arm drawn
             assigned_at! timestamp | when
         """),
-        _table("units", "one unit of an experiment that comes as one row per unit", "unit_id", None, """
+        _table(
+            "units", "one unit of an experiment that comes as one row per unit", "unit_id", None,
+            """
             unit_id! string | the unit
             arm! string     | the arm drawn
         """),
     )
 }
+# fmt: on

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PROBLEMS = ["table", "rule", "treatment", "n_rows", "share", "examples", "meaning"]
 COUNTS = ["table", "n_read", "n_set_aside", "n_used", "first", "last"]
-PERSONAL = frozenset({"customer_id", "visitor_id", "unit_id", "message_id"})
+PERSONAL = frozenset({"customer_id", "visitor_id", "unit_id"})
 _SEVERITY = {FATAL: 0, SET_ASIDE: 1, KEPT: 2}
 
 

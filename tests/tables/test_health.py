@@ -1,0 +1,179 @@
+"""Planted faults: each counted, shown, treated as said, and gone from the tables if set aside."""
+
+import pandas as pd
+import pytest
+
+from cdp_lib.tables import check
+from cdp_lib.tables.health import COUNTS, PROBLEMS
+
+DAY = "2026-01-05 10:00:00"
+
+
+def faulty():
+    """Two events for every row that no rule touches, and the faults named beside each row."""
+    events = pd.DataFrame(
+        [
+            ("e01", DAY, "v1", "c1", "view_item", 1, 5.0, None),
+            ("e02", DAY, "v1", None, "purchase", 1, 5.0, "o1"),
+            ("e02", DAY, "v1", None, "purchase", 1, 5.0, "o1"),        # repeated key
+            ("e03", "1970-01-01", "v1", None, "view_item", 1, 5.0, None),   # impossible time
+            ("e04", "2026-02-01", "v1", None, "view_item", 1, 5.0, None),   # at as_of
+            ("e05", "soon", "v1", None, "view_item", 1, 5.0, None),         # unreadable time
+            ("e06", DAY, None, None, "view_item", 1, 5.0, None),            # no visitor: kept
+            ("e07", DAY, "v1", None, "view_item", -1, 5.0, None),           # negative quantity
+            ("e08", DAY, "v1", None, "view_item", 1, -5.0, None),           # negative price
+            ("e09", DAY, "v1", None, "dance", 1, 5.0, None),                # unknown event: kept
+            ("e10", DAY, "v1", None, None, 1, 5.0, None),                   # no event
+            ("e11", DAY, "v1", None, "purchase", 1, 5.0, "o9"),             # unknown order: kept
+            ("e12", "1970-01-01", "v1", None, "view_item", -1, -5.0, None),  # three faults at once
+        ],
+        columns=["event_id", "occurred_at", "visitor_id", "customer_id", "event", "quantity",
+                 "price", "order_id"],
+    )  # fmt: skip
+    orders = pd.DataFrame(
+        [
+            ("o1", "c1", "2026-01-05", "5.0"),
+            ("o2", None, "2026-01-05", "5.0"),       # a guest: kept
+            ("o3", "c8", "2026-01-05", "-5.0"),      # unknown customer, refund: kept
+            ("o4", "c1", "2026-02-05", "5.0"),       # after as_of
+            ("o5", "c1", "2026-01-05", "five"),      # unreadable revenue
+            (None, "c1", "2026-01-05", "5.0"),       # no id
+        ],
+        columns=["order_id", "customer_id", "ordered_at", "revenue"],
+    )  # fmt: skip
+    lines = pd.DataFrame(
+        [
+            ("o1", "p1", 1, 5.0), ("o2", "p1", -1, 5.0),    # a return: kept
+            ("o4", "p1", 1, 5.0), ("o5", "p1", 1, 5.0),     # of orders set aside
+            ("o9", "p1", 1, 5.0),                           # orphan
+        ],
+        columns=["order_id", "product_id", "quantity", "unit_price"],
+    )  # fmt: skip
+    customers = pd.DataFrame({"customer_id": ["c1", "c2"], "birth_year": ["1980", "young"]})
+    return {"events": events, "orders": orders, "order_lines": lines, "customers": customers}
+
+
+PLANTED = {
+    ("events", "repeated key"): (1, "set aside", "e02"),
+    ("events", "impossible time"): (2, "set aside", "e03; e12"),
+    ("events", "at or after as_of"): (1, "set aside", "e04"),
+    ("events", "unreadable occurred_at"): (1, "set aside", "e05"),
+    ("events", "no visitor_id"): (1, "kept", "e06"),
+    ("events", "negative quantity"): (2, "set aside", "e07; e12"),
+    ("events", "negative price"): (2, "set aside", "e08; e12"),
+    ("events", "unknown event"): (1, "kept", "dance"),
+    ("events", "no event"): (1, "set aside", "e10"),
+    ("events", "event of an unknown order"): (1, "kept", "o9"),
+    ("orders", "no customer_id"): (1, "kept", "o2"),
+    ("orders", "negative revenue"): (1, "kept", "o3"),
+    ("orders", "order of an unknown customer"): (1, "kept", "o3"),
+    ("orders", "at or after as_of"): (1, "set aside", "o4"),
+    ("orders", "unreadable revenue"): (1, "set aside", "o5"),
+    ("orders", "no order_id"): (1, "set aside", "(none)"),
+    ("order_lines", "negative quantity"): (1, "kept", "o2 p1"),
+    ("order_lines", "line of an order set aside"): (2, "set aside", "o4; o5"),
+    ("order_lines", "line without its order"): (1, "set aside", "o9"),
+    ("customers", "unreadable birth_year"): (1, "kept", "c…"),
+}
+# table: rows read, rows set aside (a row with three faults once), rows used
+COUNTED = {
+    "events": (13, 8, 5), "orders": (6, 3, 3), "order_lines": (5, 3, 2), "customers": (2, 0, 2),
+}  # fmt: skip
+
+
+def test_every_planted_fault_is_counted_and_treated(con, make_shop):
+    shop = make_shop(con, faulty())
+    report = check(shop)
+    problems = report.problems
+    assert list(problems.columns) == PROBLEMS and list(report.row_counts.columns) == COUNTS
+    found = {
+        (row.table, row.rule): (row.n_rows, row.treatment, row.examples)
+        for row in problems.itertuples()
+    }
+    assert found == PLANTED
+    assert not report.fatal and (problems["share"] > 0).all()
+    counts = report.row_counts.set_index("table")[["n_read", "n_set_aside", "n_used"]]
+    assert {name: tuple(row) for name, row in zip(counts.index, counts.values, strict=True)} == (
+        COUNTED
+    )
+    # One truth: what the check says is used is what an analysis gets.
+    assert {name: shop.table(name).count().execute() for name in COUNTED} == {
+        name: used for name, (_, _, used) in COUNTED.items()
+    }
+    left = shop.events.order_by("event_id").event_id.to_pyarrow().to_pylist()
+    assert left == ["e01", "e02", "e06", "e09", "e11"]
+
+
+def test_the_text_says_it_all(duckdb_con, make_shop):
+    text = check(make_shop(duckdb_con, faulty())).to_text()
+    assert "13 read           8 set aside             5 used" in text
+    for (table, rule), (n_rows, treatment, examples) in PLANTED.items():
+        assert f"{treatment.upper()}  {table}, {rule}: {n_rows} rows" in text
+        assert f"for example {examples}" in text
+
+
+def test_a_clean_shop_has_nothing_to_report(con, make_shop):
+    tables = faulty()
+    tables["events"] = tables["events"].head(2)
+    tables["orders"] = tables["orders"].head(1)
+    tables["order_lines"] = tables["order_lines"].head(1)
+    tables["customers"] = tables["customers"].head(1)
+    report = check(make_shop(con, tables))
+    assert report.problems.empty and not report.fatal
+    assert "Nothing wrong was found." in report.to_text()
+
+
+def test_ids_of_people_are_shortened(duckdb_con, make_shop):
+    links = pd.DataFrame(
+        {"visitor_id": ["visitor-1"] * 2, "customer_id": "ab", "linked_at": pd.Timestamp(DAY)}
+    )
+    report = check(make_shop(duckdb_con, {"identities": links}))
+    assert list(report.problems.examples) == ["visi… a…"]
+
+
+def events(**columns):
+    frame = pd.DataFrame({"event_id": ["a", "b"], "visitor_id": "v", "event": "view_item"})
+    return frame.assign(occurred_at=pd.Timestamp(DAY)).assign(**columns)
+
+
+@pytest.mark.parametrize(
+    "frame, text, rule, says",
+    [
+        (events().drop(columns="event"), "", "cannot be mapped", "map one of event_id, visitor_id"),
+        (events(occurred_at="soon"), "", "wrong type in occurred_at", "not one value"),
+        (events(occurred_at="soon"), "", "no usable row", "every row"),
+        (events(price="cheap"), "", "wrong type in price", "float64"),
+        (events(currency=["EUR", "USD"]), "", "two currencies", "2 values, from 'EUR' to 'USD'"),
+        (events(currency="USD"), "", "two currencies", "shop.toml says 'EUR'"),
+        (events().head(0), "", "no rows", "deliver it or remove it"),
+        (events(), '[tables.orders]\npath = "no.csv"', "cannot be mapped", "no such file"),
+    ],
+)
+def test_what_makes_numbers_untrustworthy_is_fatal(duckdb_con, make_shop, frame, text, rule, says):
+    report = check(make_shop(duckdb_con, {"events": frame}, text))
+    assert report.fatal
+    meaning = report.problems.set_index("rule").meaning[rule]
+    assert says in meaning
+
+
+def test_a_broken_file_is_a_fatal_problem_and_the_other_tables_are_checked(duckdb_con, make_shop):
+    broken = '[tables.orders]\npath = "orders.parquet"\n'
+    shop = make_shop(duckdb_con, {"events": events()}, broken)
+    (shop.path.parent / "orders.parquet").write_bytes(b"PAR1 is not enough")
+    report = check(shop)
+    assert report.fatal and list(report.problems.table) == ["orders"]
+    assert list(report.row_counts.table) == ["events"]
+
+
+def test_repeated_rows_without_a_key_are_counted_and_kept(con, make_shop):
+    frame = events().drop(columns="event_id")
+    shop = make_shop(con, {"events": frame})
+    row = check(shop).problems.iloc[0]
+    assert (row.rule, row.n_rows, row.treatment) == ("repeated row", 1, "kept")
+    assert shop.events.count().execute() == 2
+
+
+def test_no_end_of_the_data_is_fatal(duckdb_con, make_shop):
+    products = pd.DataFrame({"product_id": ["p"]})
+    report = check(make_shop(duckdb_con, {"products": products}, as_of=None))
+    assert report.fatal and report.problems.rule[0] == "no end of the data"
