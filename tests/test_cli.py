@@ -1,9 +1,9 @@
 """The command line: fast help, one line for a refusal, exit statuses one can build on."""
 
 import json
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 from typer.testing import CliRunner
@@ -41,11 +41,13 @@ def test_help_is_quick_and_loads_nothing_heavy():
     )
     seconds = []
     for _ in range(3):
-        began = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         answer = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, check=True
         )
-        seconds.append(time.perf_counter() - began)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        # Processor time: a busy machine stretches the clock on the wall, not the work.
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert "--only" in answer.stdout
     assert not HEAVY & set(answer.stdout.rpartition("loaded:")[2].split())
     assert min(seconds) < 1.0

@@ -40,7 +40,7 @@ def axis(unit: str | None, currency: str = "") -> dict:
     if unit == "money":
         symbol = wording.as_text(0, "money", currency).removesuffix("0.00")
         return {"tickprefix": symbol, "tickformat": "~s"}
-    return {"tickformat": ",~r" if unit == "count" else ""}
+    return {"tickformat": "~s" if unit == "count" else ""}
 
 
 def finish(

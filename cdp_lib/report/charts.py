@@ -89,7 +89,7 @@ def funnel_chart(table: pd.DataFrame, title: str = "How far people get", by: str
     )
     longest = max([a + b for a, b in zip(entered, still_open, strict=True)], default=1) or 1
     figure.update_layout(barmode="stack")
-    figure.update_xaxes(range=[0, longest * 1.32])
+    figure.update_xaxes(range=[0, longest * 1.32], nticks=6)
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(**axis("count"))
     return finish(figure, title, _funnel_words(table), table, height=110 + 52 * len(table))
@@ -161,24 +161,28 @@ def bar_chart(
     values = table[value]
     chosen = table[label] == first if first is not None else values == values.max()
     texts = [wording.as_text(number, unit, currency) for number in values]
+    named = [unescape(group_label(group, label)) for group in table[label]]
     figure = go.Figure(
         go.Bar(
             x=values.tolist(),
-            y=labels(table[label]),
+            y=labels(named),
             orientation="h",
             marker_color=[ORANGE if flag else BLUE for flag in chosen],
             error_x=whiskers(table, value, low, high) if low and high else None,
             text=texts,
-            textposition="inside",
+            # A bar too short for its number carries it outside.
+            textposition=["inside" if flag else "outside" for flag in values > values.max() * 0.15],
             insidetextanchor="start",
+            textangle=0,
+            constraintext="none",
             hovertemplate="%{y}: %{text}<extra></extra>",
             showlegend=False,
         )
     )
     figure.update_yaxes(autorange="reversed")
-    figure.update_xaxes(rangemode="tozero", **axis(unit, currency))
+    figure.update_xaxes(rangemode="tozero", nticks=7, **axis(unit, currency))
     units = {column: unit for column in (value, low, high) if column}
-    words = extremes(table[label], values, unit, currency)
+    words = extremes(named, values, unit, currency)
     return finish(figure, title, words, table, units, currency, height=110 + 44 * len(table))
 
 

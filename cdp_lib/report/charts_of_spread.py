@@ -55,6 +55,8 @@ def effect_chart(
     figure.add_vline(x=0, line_color=INK, line_width=1.2)
     figure.update_yaxes(autorange="reversed", type="category")
     figure.update_xaxes(tickformat="+.0%" if unit == "points" else "")
+    if unit == "points":
+        figure.update_xaxes(title_text="difference in percentage points")
     words = extremes(table[label], table[effect], unit)
     n_unclear = int(unclear.sum())
     if n_unclear:
@@ -77,9 +79,7 @@ def histogram_chart(
 
     need(table, [left, right, count], "histogram")
     names = [
-        wording.interval_as_text(a, b, unit, currency)
-        or f"{wording.as_text(a, unit, currency)} and more"
-        for a, b in zip(table[left], table[right], strict=True)
+        _bin_name(a, b, unit, currency) for a, b in zip(table[left], table[right], strict=True)
     ]
     figure = go.Figure(
         go.Bar(
@@ -123,3 +123,13 @@ def heatmap(table: pd.DataFrame, x: str, y: str, value: str, title: str, unit: s
     names = [f"{row[y]}, {row[x]}" for _, row in table.iterrows()]
     words = extremes(names, table[value], unit)
     return finish(figure, title, words, table, {value: unit}, height=130 + 34 * len(grid))
+
+
+def _bin_name(left: float, right: float, unit: str, currency: str) -> str:
+    """A bin in words: its two ends, one where they are equal, "and more" without a right end."""
+    start, end = (
+        wording.as_text(value, unit, currency).removesuffix(".00") for value in (left, right)
+    )
+    if end == wording.UNKNOWN:
+        return f"{start} and more"
+    return start if start == end else f"{start} to {end}"

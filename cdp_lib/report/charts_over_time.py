@@ -1,6 +1,7 @@
 """Charts along time: a weekly course with its band, and how carts come back by themselves."""
 
 import math
+from html import unescape
 
 import pandas as pd
 
@@ -59,8 +60,8 @@ def trend_chart(
             hovertemplate="%{x}: %{text}<extra></extra>",
             showlegend=bool(by),
         )
-        lead = f"{group}: " if by else ""
-        words.append(lead + course(rows[y], unit, currency))
+        told = course(rows[y], unit, currency)
+        words.append(f"{unescape(name)}: {told.partition(';')[0].rstrip('.')}." if by else told)
     figure.update_yaxes(**axis(unit, currency))
     if not pd.api.types.is_numeric_dtype(table[x].dtype):
         figure.update_xaxes(nticks=12)

@@ -47,11 +47,12 @@ def execute(
     timeout_seconds: float | None = None,
     threads: int | None = None,
     on_cell: Callable[[int, int], None] = lambda done, total: None,
+    stop: threading.Event | None = None,
 ) -> Executed:
     """Run a notebook with these parameters in the present working directory.
 
     `timeout_seconds` bounds the whole notebook; `threads` caps the kernel's numeric threads;
-    `on_cell(done, total)` is told of every finished cell.
+    `on_cell(done, total)` is told of every finished cell; setting `stop` ends the kernel.
     """
     import logging
 
@@ -60,7 +61,7 @@ def execute(
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
     _register()
-    job = _Job(on_cell, timeout_seconds, _kernel_env(threads))
+    job = _Job(on_cell, timeout_seconds, _kernel_env(threads), stop or threading.Event())
     started, problem = time.monotonic(), ""
     try:
         execute_notebook(
@@ -90,8 +91,9 @@ def execute(
 class _Job:
     """What the engine needs to know and reports back while one notebook runs."""
 
-    def __init__(self, on_cell, timeout_seconds, env) -> None:
+    def __init__(self, on_cell, timeout_seconds, env, stop) -> None:
         self.on_cell, self.timeout_seconds, self.env = on_cell, timeout_seconds, env
+        self.stop = stop
         self.notebook, self.timed_out, self.peak_mb = None, False, 0.0
 
     def watch(self, client, over: threading.Event) -> None:
@@ -106,8 +108,8 @@ class _Job:
                     process = psutil.Process(_pid_of(client))
                 family = [process, *process.children(recursive=True)]
                 self.peak_mb = max(self.peak_mb, sum(_rss_mb(one) for one in family))
-                if time.monotonic() > deadline and not self.timed_out:
-                    self.timed_out = True
+                self.timed_out = self.timed_out or time.monotonic() > deadline
+                if self.timed_out or self.stop.is_set():
                     for one in family:
                         one.kill()
             except (psutil.Error, AttributeError, TypeError):

@@ -4,8 +4,11 @@ A notebook that fails or lacks a table is named on the overview with its message
 other. Numbers are the same whenever the same week is run again; only seconds and memory differ.
 """
 
-from collections.abc import Iterable, Mapping
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,11 +78,12 @@ def weekly(
     out, week = Path(out), iso_week(opened.as_of)
     progress = progress or Quiet()
     kept = earlier_pages(out / week, opened, set(found) - set(chosen))
+    stop = threading.Event()
     with building(out, week) as folder, progress:
-        with ThreadPoolExecutor(jobs) as pool:
+        with ThreadPoolExecutor(jobs) as pool, stopping(pool, stop):
             work = {
                 name: pool.submit(
-                    _run_one, found[name], values[name], timeout_seconds, jobs, progress
+                    _run_one, found[name], values[name], timeout_seconds, jobs, progress, stop
                 )
                 for name in chosen
             }
@@ -118,6 +122,17 @@ def run_notebook(
     return executed, page
 
 
+@contextmanager
+def stopping(pool: ThreadPoolExecutor, stop: threading.Event) -> Iterator[None]:
+    """On an error or Ctrl-C, end the kernels at once: waiting for them could take an hour."""
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
 def find_notebooks(folder: str | Path) -> dict[str, Path]:
     """The notebooks of a folder by name, in order; looked for here, then beside the library."""
     places = [Path(folder), Path(__file__).parents[2] / folder]
@@ -129,9 +144,7 @@ def find_notebooks(folder: str | Path) -> dict[str, Path]:
     raise Refusal("notebooks", str(folder), "no notebook there", "name a folder of .ipynb files")
 
 
-def _run_one(path: Path, values: dict, timeout_seconds, jobs: int, progress: Quiet) -> Executed:
-    import os
-
+def _run_one(path: Path, values: dict, timeout_seconds, jobs: int, progress: Quiet, stop=None):
     progress.started(path.stem)
     done = execute(
         path,
@@ -139,6 +152,7 @@ def _run_one(path: Path, values: dict, timeout_seconds, jobs: int, progress: Qui
         timeout_seconds,
         threads=max(1, (os.cpu_count() or 1) // jobs),
         on_cell=lambda cell, total: progress.cell(path.stem, cell, total),
+        stop=stop,
     )
     progress.ended(path.stem, done.status, scrub(done.message), done.seconds)
     return done

@@ -180,6 +180,13 @@ def test_an_effect_whose_interval_holds_zero_is_grey():
     assert "For 2 of 3 the direction cannot be told." in figure.layout.meta["alt"]
 
 
+def test_a_bin_reads_as_people_say_it():
+    table = pd.DataFrame({"gap_low": [0, 0, 5.5], "gap_high": [0, 5.5, NAN], "n_carts": [9, 2, 3]})
+    figure = charts.histogram_chart(table, "Gap", currency="EUR")
+    assert list(figure.data[0].x) == ["€0", "€0 to €5.50", "€5.50 and more"]
+    assert list(figure.data[0].y) == [9, 2, 3]
+
+
 def test_the_heatmap_keeps_the_order_of_the_table():
     figure = charts.heatmap(grid(), "part", "day", "n_carts", "Left")
     assert (list(figure.data[0].x), list(figure.data[0].y)) == (["pm", "am"], ["Mon", "Tue"])
@@ -209,6 +216,8 @@ def test_a_long_label_stands_in_lines_and_a_yes_or_no_in_words():
     both = pd.concat([steps().assign(returning=flag) for flag in (True, False)])
     names = [line.name for line in charts.funnel_chart(both, by="returning").data]
     assert names == ["returning", "not returning"]
+    rates = pd.DataFrame({"guest": [True, False], "share": [0.6, 0.4]})
+    assert list(charts.stop_chart(rates, step="guest").data[0].y) == ["guest", "not guest"]
 
 
 def test_a_line_takes_its_band_from_the_columns_beside_it():

@@ -2,8 +2,13 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 from datetime import datetime
 
+import psutil
 import pytest
 from hostile_notebook import Elements
 
@@ -133,6 +138,28 @@ def test_a_report_of_another_shop_is_not_overwritten(place, write_shop):
     with pytest.raises(Refusal, match="--out"):
         weekly("other/shop.toml", only=["02"])
     assert json.loads((place / "reports/2026-W47/manifest.json").read_text())["shop"] == "small"
+
+
+def test_ctrl_c_ends_the_kernels_at_once_and_publishes_nothing(place):
+    (place / "notebooks" / "01_count.ipynb").unlink()
+    broken = place / "notebooks" / "04_broken.ipynb"
+    slow = "open('began', 'w').close(); import time; time.sleep(300)"
+    broken.write_text(broken.read_text().replace("raise OSError('<b>no</b> ' + shop)", slow))
+    run = subprocess.Popen(
+        [sys.executable, "-m", "cdp_lib", "weekly", "--shop", "shop.toml", "--only", "04"],
+        cwd=place,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    for _ in range(600):
+        if (place / "began").exists():
+            break
+        time.sleep(0.1)
+    kernels = psutil.Process(run.pid).children(recursive=True)
+    run.send_signal(signal.SIGINT)
+    assert kernels and run.wait(30) != 0
+    assert not psutil.wait_procs(kernels, timeout=20)[1]
+    assert not (place / "reports" / "2026-W47").exists()
 
 
 def test_what_is_published_names_no_path_of_the_machine(place):
