@@ -89,8 +89,8 @@ def drawn_worlds(n: int, customers: int, law: World):
 @pytest.mark.parametrize(
     "campaign",
     [
-        Campaign("email", 0.10, 0.40, 1.6, 0.05, 0.4),
-        Campaign("email", 0.0, 0.05, 0.8, 0.60, 0.6),
+        Campaign("email", 0.10, 0.50, 8.0, 0.0, 0.0),  # far above any real gain, to see it well
+        Campaign("email", 0.0, 0.0, 0.0, 0.90, 0.6),
         Campaign("email", 0.25, 0.0, 0.0, 0.0, 0.0),
     ],
     ids=["gain", "loss", "discount"],
@@ -106,6 +106,17 @@ def test_expected_revenue_is_the_mean_of_the_realised(campaign):
     for each in (np.concatenate(gap), np.concatenate(gap_0)):
         # rows are independent people of mean 0: their sum over its own standard error
         assert abs(each.sum()) < 4 * np.sqrt((each**2).sum())
+
+
+def test_a_loss_removes_its_share_of_the_purchases():
+    law = World(campaigns=(Campaign("email", 0.0, 0.0, 0.0, 0.90, 0.6),))
+    gap, variance = 0.0, 0.0
+    for _, effects, _ in drawn_worlds(12, 1500, law):
+        e, would = effects.effect, effects.realised_0
+        gap += (effects.realised_1 - (1 + e) * would).sum()
+        # each purchase stays with probability 1 + e; a row's revenue bounds its largest purchase
+        variance += (would**2 * -e * (1 + e)).sum()
+    assert abs(gap) < 4 * np.sqrt(variance)
 
 
 def test_the_difference_of_the_arms_is_an_unbiased_estimate():

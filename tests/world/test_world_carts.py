@@ -159,6 +159,31 @@ def test_what_comes_back_comes_back_by_the_delay_law(quiet):
         assert abs((hours < limit).mean() - law) < bound
 
 
+def test_nobody_comes_back_after_the_end(quiet):
+    carts, people = quiet.truth.table("carts"), quiet.truth.people.set_index("person_id")
+    ends = people["ends_at"].reindex(carts["person_id"]).to_numpy()
+    back = carts["returns_at"].notna()
+    assert back.any() and (carts["returns_at"] < ends)[back].all()
+
+
+def test_causes_lean_the_way_they_should(world, carts, first_sitting):
+    others = carts[carts["cause"].notna() & (carts["cause"] != "account")].set_index("cart_id")
+    people = world.truth.people.set_index("person_id")
+    opened = first_sitting.drop_duplicates("cart_id").set_index("cart_id")
+    phone = opened["device_type"].reindex(others.index) == "mobile"
+    new = ~people["existing"].reindex(others["person_id"]).to_numpy()
+    dear = others["value"] >= 50
+
+    def share(cause: str, chosen) -> float:
+        return (others.loc[chosen, "cause"] == cause).mean()
+
+    assert share("long_checkout", phone) > 1.5 * share("long_checkout", ~phone)
+    assert share("trust", new) > 1.3 * share("trust", ~new)
+    cheap = others["value"] < 18
+    assert share("low_intent", cheap) > 1.3 * share("low_intent", ~cheap & ~dear)
+    assert share("extra_costs", dear) == 0 < share("extra_costs", ~dear)
+
+
 def test_another_planted_share_is_found(tmp_path, write_world):
     law = World(account_share=0.2, campaigns=())
     small = write_world(tmp_path, customers=1500, weeks=26, params=law)

@@ -114,3 +114,8 @@ def test_rates_and_lives_have_the_means_of_their_kind():
         assert abs(death.mean() - 1 / kind.life_days) < 4 * sigma
         aged = (people.end - people.entry)[mine] * death  # Exponential(1)
         assert stats.kstest(aged, "expon").pvalue > 1e-4
+
+
+def test_delays_follow_their_distribution():
+    drawn = TIME.delays(np.random.default_rng(4), 100_000)
+    assert stats.kstest(drawn, delay_cdf).pvalue > 1e-4

@@ -6,7 +6,7 @@ import pytest
 
 from cdp_lib.checks import Refusal
 from cdp_lib.world import open_truth, probability
-from cdp_lib.world.truth import ACTIONS, expected_count
+from cdp_lib.world.truth import ACTIONS, action_rates, expected_count
 
 WINDOWS = (("2025-12-08", 7), ("2026-02-02", 30), ("2026-03-02", 45))
 
@@ -81,6 +81,26 @@ def redrawn(written):
     return draw_chunk(
         world, goods, law, written.truth.clock, weeks * 7, 0, about["customers"], child
     )
+
+
+def test_a_cart_gets_as_far_at_once_as_its_persons_rates_say(quiet):
+    carts = quiet.truth.table("carts")
+    people = quiet.truth.people.set_index("person_id")
+    owners = people.loc[carts["person_id"]].reset_index()
+    cause = carts["cause"].reset_index(drop=True)
+    begins = (carts["outcome"] != "emptied").to_numpy() & (cause != "low_intent")
+    ships = begins & (cause != "account")
+    pays = ships & ~cause.isin(["extra_costs", "long_checkout"])
+    buys = pays & (cause != "trust")
+    for event, reached in (
+        ("begin_checkout", begins),
+        ("add_shipping_info", ships),
+        ("add_payment_info", pays),
+        ("purchase", buys),
+    ):
+        direct, _, _ = action_rates(quiet.truth.world, owners, event)
+        p = pd.Series(direct / owners["cart_prob"].to_numpy())
+        assert abs(standard_score(reached, p)) < 4, event
 
 
 def test_alive_is_more_than_entered_and_a_longer_window_is_more(quiet):
