@@ -51,9 +51,7 @@ class Carts:
     """The carts of a log, what lies in them, and the purchases that belong to none.
 
     table: a row per cart, see `cart_table`.
-    lines: a row per cart and product: cart_id, product_id, pieces (left in it at its end),
-        price_seen (last price shown, one piece), added_at (first add).
-    steps: the steps that this log has, in order.
+    lines: a row per cart and product, see `cart_sums.lines`.
     actions: a row per cart action, see `cart_walk.walk`.
     n_purchases_without_cart: purchases that belong to no cart.
     as_of: exclusive end of the data. idle_hours: the gap that makes a cart left.

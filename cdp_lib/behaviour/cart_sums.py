@@ -23,18 +23,16 @@ def lines(actions: Table) -> Table:
     """What lies in each cart.
 
     In: the cart actions of `cart_walk.walk`. Out: a row per cart and product that was put in or
-    taken out: cart_id, product_id, pieces (left at the cart's end), price_seen (the last one
-    shown, for one piece), added_at (first add).
+    taken out: cart_id, product_id, pieces (left at the cart's end), price_seen (of one piece, the
+    last one shown as it was put in or taken out), added_at (first add).
     """
     moves = _.event.isin(["add_to_cart", "remove_from_cart"])
-    rows = actions.filter((_.role == "cart") & _.product_id.notnull())
-    products = rows.group_by("cart_id", "product_id").agg(
+    rows = actions.filter((_.role == "cart") & moves)
+    return rows.group_by("cart_id", "product_id").agg(
         pieces=_.held.argmax(_.position),
         price_seen=_last(_.price),
         added_at=_.occurred_at.min(where=_.event == "add_to_cart"),
-        n_moves=moves.sum(),
     )
-    return products.filter(_.n_moves > 0).drop("n_moves")
 
 
 def carts(actions: Table, lines: Table, as_of: datetime, idle_hours: float) -> Table:

@@ -93,7 +93,7 @@ def _keyed(rows: Table) -> Table:
     """The slim rows, each with the cart id or the person whose rows it is read among."""
     pieces = ibis.greatest(_.quantity.coalesce(1), 0)
     rows = rows.select(
-        *("person_id", "nth", "session_id", "occurred_at", "rank", "product_key", "cart_id"),
+        *("person_id", "nth", "session_id", "occurred_at", "rank", "product_id", "cart_id"),
         is_add=(_.event == "add_to_cart").cast("int64"),
         is_purchase=(_.event == "purchase").cast("int64"),
         change=ibis.cases(
@@ -111,7 +111,7 @@ def _keyed(rows: Table) -> Table:
     order = ["occurred_at", "rank", "person_id", "nth"]
     place = ibis.row_number().over(ibis.window(group_by="key", order_by=order))
     return rows.select(
-        *("person_id", "nth", "key", "product_key", "is_add", "is_purchase", "change"),
+        *("person_id", "nth", "key", "product_id", "is_add", "is_purchase", "change"),
         is_given=_.given.notnull(),
         position=place,
     )
@@ -124,7 +124,7 @@ def _pieces(rows: Table) -> Table:
     # An epoch reaches from the first add after a purchase to just before the next such add.
     began = ibis.ifelse(_.is_add == 1, _.n_bought, ibis.null("int64"))
     rows = rows.mutate(epoch=began.max().over(_running("key")).coalesce(0))
-    product = ["key", "epoch", "product_key"]
+    product = ["key", "epoch", "product_id"]
     rows = rows.mutate(drawn=_.change.sum().over(_running(*product)))
     # A sum that may not fall below zero is the sum less its lowest point so far, if negative.
     rows = rows.mutate(held=_.drawn - ibis.least(_.drawn.min().over(_running(*product)), 0))
