@@ -31,17 +31,14 @@ other). Null is a row of its own.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, datetime
 
-import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from cdp_lib.behaviour import anyorder, chains
-from cdp_lib.behaviour.funnel_plan import COLUMNS, Plan, Step, interval, make_plan
+from cdp_lib.behaviour import standing
+from cdp_lib.behaviour.funnel_plan import COLUMNS, Step, make_plan
 from cdp_lib.behaviour.pace import clicks_to_convert, time_to_convert
-from cdp_lib.checks import Refusal
 
 __all__ = [
     "Step",
@@ -51,9 +48,6 @@ __all__ = [
     "time_to_convert",
     "weekly_trend",
 ]
-
-# Rows that one pass may hold on DuckDB: a few GiB at most.
-ROWS_PER_PASS = 30_000_000
 
 
 def step_table(
@@ -85,7 +79,7 @@ def step_table(
     plan = make_plan(
         events, steps, conversion_window_hours, unit, by, ordered, attempts, exclude, hold, as_of
     )
-    counted = _depth_counts(plan, partitions)
+    counted = standing.depth_counts(plan, partitions)
     labels = [step.label for step in plan.steps]
     if by is None:
         return _rates(counted, labels)
@@ -120,7 +114,7 @@ def furthest_table(
     plan = make_plan(
         events, steps, conversion_window_hours, unit, by, ordered, attempts, exclude, hold, as_of
     )
-    table = _furthest(plan, busy=ordered and chains.has_crowd(plan))
+    table = standing.furthest(plan)
     columns = {plan.unit: table["unit"]}
     if plan.hold and plan.attempts == "every":
         columns[plan.hold] = table["held"]
@@ -157,7 +151,7 @@ def weekly_trend(
         as_of=as_of,
         weekly=True,
     )
-    counted = _depth_counts(plan, partitions)
+    counted = standing.depth_counts(plan, partitions)
     labels = [step.label for step in plan.steps]
     columns = ["week", "week_start", *COLUMNS, "complete"]
     if counted.empty:
@@ -172,97 +166,6 @@ def weekly_trend(
         )
         tables.append(table[columns])
     return pd.concat(tables, ignore_index=True)
-
-
-def _furthest(plan: Plan, busy: bool) -> ir.Table:
-    """A row per unit (or attempt): the unit, `depth`, `start`, `reached_at`, `open`, `value`."""
-    each = plan.attempts == "every"
-    attempt = [*plan.keys, "start"] if each else plan.keys
-    reached = chains.chains(plan, busy) if plan.ordered else anyorder.reached(plan)
-    ends = [
-        table.group_by(attempt)
-        .agg(t=table.t.max(), **({} if each else {"start": table.start.max()}))
-        .select(*plan.keys, "start", "t", depth=ibis.literal(k, "int64"))
-        for k, table in enumerate(reached, 1)
-    ]
-    ends = ibis.union(*ends)
-    best = ends.group_by(attempt).agg(
-        depth=ends.depth.max(),
-        **({} if each else {"start": ends.start.argmax(ends.depth)}),
-        reached_at=ends.t.argmax(ends.depth),
-    )
-    best = best.mutate(open=_still_open(plan, best))
-    if plan.exclude:
-        broken = chains.last_break(plan).rename(**{f"{key}_": key for key in plan.keys})
-        best = best.left_join(broken, [(key, f"{key}_") for key in plan.keys])
-        best = best.mutate(open=best.open & ~(best.broken > best.reached_at).fill_null(False))
-    best = best.mutate(value=best["week"]) if plan.weekly else _valued(plan, best)
-    return best if each or not plan.hold else _over_held(plan, best)
-
-
-def _still_open(plan: Plan, best: ir.Table) -> ir.BooleanValue:
-    as_of = ibis.literal(plan.as_of).cast("timestamp(6)")
-    going = (best.depth < len(plan.steps)) & (best.start + interval(plan.window) > as_of)
-    for k in range(1, len(plan.steps)):
-        within = plan.within(k)
-        if within is not None:
-            going &= (best.depth != k) | (best.reached_at + interval(within) > as_of)
-    return going
-
-
-def _valued(plan: Plan, best: ir.Table) -> ir.Table:
-    """The attempts with the `by` value that their starting row carries."""
-    if not plan.by:
-        return best
-    starts = plan.rows(plan.steps[0], starts=True) if plan.ordered else anyorder.starts(plan)
-    starts = starts.group_by([*plan.keys, "t"]).agg(value=starts.value.min())
-    starts = starts.rename(**{f"{key}_": key for key in plan.keys}, start_="t")
-    pairs = [(key, f"{key}_") for key in [*plan.keys, "start"]]
-    return best.left_join(starts, pairs).drop(*(right for _, right in pairs))
-
-
-def _over_held(plan: Plan, best: ir.Table) -> ir.Table:
-    """From a row per unit and held value to a row per unit."""
-    of_unit = ibis.window(group_by=plan.units)
-    best = best.mutate(deepest=best.depth.max().over(of_unit))
-    best = best.filter(best.depth == best.deepest)
-    best = best.mutate(latest=best.start.max().over(of_unit))
-    latest = best.start == best.latest
-    value = {"value": best.value.min(where=latest)} if plan.by else {}
-    table = best.group_by(plan.units).agg(
-        depth=best.depth.max(),
-        start=best.start.max(),
-        reached_at=best.reached_at.max(where=latest),
-        open=best.open.cast("int8").max() == 1,
-        **value,
-    )
-    return table.mutate(value=table["week"]) if plan.weekly else table
-
-
-def _depth_counts(plan: Plan, partitions: int | str) -> pd.DataFrame:
-    """Units (or attempts) by depth, and `value` if asked for: `depth`, `n`, `open`."""
-    engine = ibis.get_backend(plan.events).name
-    parts = _n_partitions(plan, partitions) if engine == "duckdb" else 1
-    busy = plan.ordered and chains.has_crowd(plan)
-    key = ["value", "depth"] if plan.by or plan.weekly else ["depth"]
-    frames = []
-    for part in range(parts):
-        mine = plan.events
-        if parts > 1:
-            # The engine's hash is signed, and so is its remainder.
-            mine = mine.filter((mine[plan.unit].hash() % parts).abs() == part)
-        ends = _furthest(replace(plan, events=mine), busy)
-        counted = ends.group_by(key).agg(n=ends.count(), open=ends.open.cast("int64").sum())
-        frames.append(counted.to_pandas())
-    return pd.concat(frames, ignore_index=True)
-
-
-def _n_partitions(plan: Plan, partitions: int | str) -> int:
-    if partitions == "auto":
-        return 1 + int(plan.events.count().execute()) // ROWS_PER_PASS
-    if not isinstance(partitions, int) or partitions < 1:
-        raise Refusal("partitions", partitions, "not a number of parts", 'pass 1, 8, or "auto"')
-    return partitions
 
 
 def _in_order(values: pd.Series) -> list:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import reduce
+from operator import and_, or_
 from typing import Any
 
 import ibis
@@ -91,8 +93,15 @@ class Plan:
 
     def rows(self, step: Step, starts: bool = False) -> ir.Table:
         """The rows of a step: the key columns, `t`, and for a starting step `value` if `by`."""
+        return self.any_rows([step], starts)
+
+    def any_rows(self, steps: Sequence[Step], starts: bool = False) -> ir.Table:
+        """The rows that serve any of these steps, in one scan; columns as in `rows`."""
         events = self.events
-        chosen = events.filter(events.event == step.event, *_conditions(events, step))
+        serves = [
+            reduce(and_, _conditions(events, step), events.event == step.event) for step in steps
+        ]
+        chosen = events.filter(reduce(or_, serves))
         columns = {"unit": chosen[self.unit]}
         if self.hold:
             columns["held"] = chosen[self.hold]

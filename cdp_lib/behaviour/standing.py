@@ -1,0 +1,174 @@
+"""Where each unit of a funnel stands: its depth, its best attempt, and whether it may go on."""
+
+from dataclasses import replace
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+
+from cdp_lib.behaviour import anyorder, chains
+from cdp_lib.behaviour.funnel_plan import Plan, interval
+from cdp_lib.checks import Refusal
+
+# Rows that one pass may hold on DuckDB: a few GiB at most.
+ROWS_PER_PASS = 30_000_000
+
+
+def furthest(plan: Plan) -> ir.Table:
+    """A row per unit (or attempt): the unit, `depth`, `start`, `reached_at`, `open`, `value`."""
+    return _furthest(plan, busy=chains.has_crowd(plan))
+
+
+def depth_counts(plan: Plan, partitions: int | str) -> pd.DataFrame:
+    """Units (or attempts) by depth, and by `value` if asked for: `depth`, `n`, `open`.
+
+    On DuckDB the units are worked through in hash parts, so that memory stays bounded.
+    """
+    duckdb = ibis.get_backend(plan.events).name == "duckdb"
+    parts = _n_partitions(plan, partitions) if duckdb else 1
+    busy = chains.has_crowd(plan)
+    # DuckDB computes a chain once for all who read it; elsewhere a single reader is cheaper.
+    counts = _counts_alone if duckdb and not (plan.by or plan.weekly) else _counts_by_value
+    frames = []
+    for part in range(parts):
+        mine = plan.events
+        if parts > 1:
+            mine = mine.filter(_hash(mine[plan.unit]) % parts == part)
+        frames.append(counts(replace(plan, events=mine), busy))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _counts_by_value(plan: Plan, busy: bool) -> pd.DataFrame:
+    table = _furthest(plan, busy)
+    key = ["value", "depth"] if plan.by or plan.weekly else ["depth"]
+    counted = table.group_by(key).agg(n=table.count(), open=table.open.cast("int64").sum())
+    return counted.to_pandas()
+
+
+def _counts_alone(plan: Plan, busy: bool) -> pd.DataFrame:
+    """The same without a breakdown, which needs no row for a unit that went nowhere."""
+    reached = _reached(plan, busy)
+    broken = chains.last_break(plan)
+    who = [*plan.keys, "start"] if plan.attempts == "every" else plan.units
+    counts = []
+    for k, table in enumerate(reached):
+        still = _with_open(plan, k, table, broken)
+        still = still.filter(still.open)
+        if k + 1 < len(reached):
+            still = still.anti_join(reached[k + 1], who)
+        for name, rows in (("entered", table), ("open", still)):
+            rows = rows.select(who) if not who[1:] else rows.select(who).distinct()
+            n = rows.count() if who[1:] else rows["unit"].nunique()
+            counts.append(rows.agg(n=n).mutate(k=ibis.literal(k), what=ibis.literal(name)))
+    found = (
+        ibis.union(*counts).to_pandas().pivot(index="k", columns="what", values="n").sort_index()
+    )
+    stopped = found["entered"] - found["entered"].shift(-1, fill_value=0)
+    return pd.DataFrame({"depth": found.index + 1, "n": stopped, "open": found["open"]})
+
+
+def _furthest(plan: Plan, busy: bool) -> ir.Table:
+    """A row per unit (or attempt): the unit, `depth`, `start`, `reached_at`, `open`, `value`."""
+    each = plan.attempts == "every"
+    attempt = [*plan.keys, "start"] if each else plan.keys
+    tables = _ends(plan, busy)
+    ends = ibis.union(*tables)
+    # Openness rides on depth, so that counting needs no more than one maximum per unit.
+    best = ends.group_by(attempt).agg(
+        rank=(2 * ends.k + ends.open.cast("int64")).max(),
+        **{
+            f"{name}_{k}": ends[name].max(where=ends.k == k)
+            for name in (["t"] if each else ["t", "start"])
+            for k in range(len(tables))
+        },
+    )
+    deepest = {
+        name: ibis.coalesce(*(best[f"{name}_{k}"] for k in reversed(range(len(tables)))))
+        for name in (["t"] if each else ["t", "start"])
+    }
+    best = best.select(
+        *attempt,
+        **({} if each else {"start": deepest["start"]}),
+        depth=(best["rank"] // 2).cast("int64") + 1,
+        reached_at=deepest["t"],
+        open=best["rank"] % 2 == 1,
+    )
+    best = best.mutate(value=best["week"]) if plan.weekly else _valued(plan, best)
+    return best if each or not plan.hold else _over_held(plan, best)
+
+
+def _reached(plan: Plan, busy: bool) -> list[ir.Table]:
+    return chains.chains(plan, busy) if plan.ordered else anyorder.reached(plan)
+
+
+def _ends(plan: Plan, busy: bool) -> list[ir.Table]:
+    """Per step (k from 0) the attempts that reached it: keys, `start`, `t`, `k`, `open` there."""
+    broken = chains.last_break(plan)
+    ends = []
+    for k, table in enumerate(_reached(plan, busy)):
+        if plan.attempts == "every":
+            end = table.group_by([*plan.keys, "start"]).agg(t=table.t.max())
+        else:
+            end = table.group_by(plan.keys).agg(t=table.t.max(), start=table.start.max())
+        end = _with_open(plan, k, end, broken)
+        ends.append(end.select(*plan.keys, "start", "t", "open", k=ibis.literal(k, "int64")))
+    return ends
+
+
+def _with_open(plan: Plan, k: int, table: ir.Table, broken: ir.Table | None) -> ir.Table:
+    """Chains to step k (from 0) with `open`: whether the next step may follow at `as_of`."""
+    if k + 1 == len(plan.steps):
+        return table.mutate(open=ibis.literal(False))
+    as_of = ibis.literal(plan.as_of).cast("timestamp(6)")
+    going = table.start + interval(plan.window) > as_of
+    within = plan.within(k + 1)
+    if within is not None:
+        going &= table.t + interval(within) > as_of
+    if broken is None:
+        return table.mutate(open=going)
+    pairs = [(key, f"{key}_") for key in plan.keys]
+    table = table.mutate(open=going)
+    table = table.left_join(broken.rename(**{right: key for key, right in pairs}), pairs)
+    return table.mutate(open=table.open & ~(table.broken > table.t).fill_null(False))
+
+
+def _valued(plan: Plan, best: ir.Table) -> ir.Table:
+    """The attempts with the `by` value that their starting row carries."""
+    if not plan.by:
+        return best
+    starts = plan.rows(plan.steps[0], starts=True) if plan.ordered else anyorder.starts(plan)
+    starts = starts.group_by([*plan.keys, "t"]).agg(value=starts.value.min())
+    starts = starts.rename(**{f"{key}_": key for key in plan.keys}, start_="t")
+    pairs = [(key, f"{key}_") for key in [*plan.keys, "start"]]
+    return best.left_join(starts, pairs).drop(*(right for _, right in pairs))
+
+
+def _over_held(plan: Plan, best: ir.Table) -> ir.Table:
+    """From a row per unit and held value to a row per unit."""
+    of_unit = ibis.window(group_by=plan.units)
+    best = best.mutate(deepest=best.depth.max().over(of_unit))
+    best = best.filter(best.depth == best.deepest)
+    best = best.mutate(latest=best.start.max().over(of_unit))
+    latest = best.start == best.latest
+    value = {"value": best.value.min(where=latest)} if plan.by else {}
+    table = best.group_by(plan.units).agg(
+        depth=best.depth.max(),
+        start=best.start.max(),
+        reached_at=best.reached_at.max(where=latest),
+        open=best.open.cast("int8").max() == 1,
+        **value,
+    )
+    return table.mutate(value=table["week"]) if plan.weekly else table
+
+
+@ibis.udf.scalar.builtin(name="hash")
+def _hash(value) -> ibis.dtype("uint64"):
+    """DuckDB's own hash, unsigned; Ibis's `hash` takes four times as long to make it signed."""
+
+
+def _n_partitions(plan: Plan, partitions: int | str) -> int:
+    if partitions == "auto":
+        return 1 + int(plan.events.count().execute()) // ROWS_PER_PASS
+    if not isinstance(partitions, int) or partitions < 1:
+        raise Refusal("partitions", partitions, "not a number of parts", 'pass 1, 8, or "auto"')
+    return partitions
