@@ -83,6 +83,10 @@ def finish(
     grid |= {"ticks": "outside", "ticklen": 5, "tickcolor": "#ffffff"}
     figure.update_xaxes(**grid, title={"font": {"size": 12, "color": MUTED}})
     figure.update_yaxes(**grid, title={"font": {"size": 12, "color": MUTED}})
+    if table.empty:
+        words = {"text": "nothing to draw", "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5}
+        figure.add_annotation(**words, showarrow=False, font={"color": MUTED})
+        figure.update_layout(height=150, xaxis_visible=False, yaxis_visible=False)
     if title and any(trace.showlegend for trace in figure.data):
         figure.update_layout(margin={"t": 84})
     return figure

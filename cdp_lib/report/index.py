@@ -147,8 +147,7 @@ def _pages(outcomes: Sequence[Outcome]) -> str:
 def _data(health: Mapping) -> str:
     span = health["span"]
     reach = (
-        f"<p>Events and orders from {escape(str(span['first']))} to {escape(str(span['last']))} "
-        "UTC.</p>"
+        f"<p>The log runs from {escape(str(span['first']))} to {escape(str(span['last']))} UTC.</p>"
         if span["first"]
         else ""
     )

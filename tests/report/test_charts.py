@@ -248,7 +248,8 @@ def test_a_table_without_rows_gives_an_empty_chart_that_says_so():
         charts.histogram_chart(gaps().head(0), "Gap"),
         charts.heatmap(grid().head(0), "part", "day", "n_carts", "Left"),
     ):
-        assert json.loads(figure.to_json())["layout"]["meta"]["alt"]
+        assert figure.layout.meta["alt"]
+        assert [note.text for note in figure.layout.annotations] == ["nothing to draw"]
 
 
 def test_a_missing_column_is_refused_with_the_columns_there_are():
