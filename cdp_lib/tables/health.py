@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -124,11 +125,14 @@ def _check_table(shop: Shop, name: str) -> tuple[list[tuple], tuple]:
     seen = table.aggregate(**asked).to_pyarrow().to_pylist()[0]
     n_read, n_aside = seen["n_read"], seen["n_aside"] or 0
 
+    broken = {i: rule for i, rule in enumerate(rules) if seen[f"rule_{i}"]}
+    examples = _examples(shop, name, table, broken)
     problems = [
-        (name, rule.name, rule.treatment, seen[f"rule_{i}"], seen[f"rule_{i}"] / n_read,
-         _examples(shop, name, table, rule), rule.meaning)
-        for i, rule in enumerate(rules)
-        if seen[f"rule_{i}"]
+        (
+            name, rule.name, rule.treatment, seen[f"rule_{i}"], seen[f"rule_{i}"] / n_read,
+            examples[i], rule.meaning,
+        )
+        for i, rule in broken.items()
     ]  # fmt: skip
     unread = {rule.name.removeprefix("unreadable "): i for i, rule in enumerate(rules)}
     for column in mapped.unread:
@@ -182,7 +186,7 @@ def _repeats(shop: Shop, name: str, n_read: int) -> list[tuple]:
         return [
             (
                 name, "repeated key", SET_ASIDE, surplus, surplus / n_read,
-                _shown(repeats, key),
+                _key_texts({0: key}, _sorted_rows(_first_three(repeats, key)))[0],
                 f"the same {' and '.join(key)} on more rows than one; the first row stays. Where "
                 f"these are different things, name the columns that tell them apart in "
                 f"[tables.{name}] key",
@@ -201,22 +205,42 @@ def _repeats(shop: Shop, name: str, n_read: int) -> list[tuple]:
     ]  # fmt: skip
 
 
-def _examples(shop: Shop, name: str, table: Table, rule: Rule) -> str:
-    mapped = shop.mapped(name)
-    columns = [c for c in rule.example or mapped.contract.key if c in mapped.given]
-    if not columns and mapped.contract.cut_by in mapped.given:
-        columns = [mapped.contract.cut_by]
-    return _shown(table.filter(rule.test(table).fill_null(False)), columns)
+def _examples(shop: Shop, name: str, table: Table, broken: dict[int, Rule]) -> dict[int, str]:
+    """Three keys for each broken rule, in one query."""
+    mapped, shown, columns_of = shop.mapped(name), [], {}
+    for i, rule in broken.items():
+        columns = [c for c in rule.example or mapped.contract.key if c in mapped.given]
+        if not columns and mapped.contract.cut_by in mapped.given:
+            columns = [mapped.contract.cut_by]
+        columns_of[i] = columns
+        if columns:
+            rows = table.filter(rule.test(table).fill_null(False))
+            shown.append(_first_three(rows, columns, i))
+    return _key_texts(columns_of, _sorted_rows(ibis.union(*shown)) if shown else [])
 
 
-def _shown(table: Table, columns) -> str:
-    if not columns:
-        return ""
-    rows = table.select(*columns).distinct().order_by([ibis.asc(c) for c in columns]).limit(3)
-    return "; ".join(
-        " ".join(_masked(column, value) for column, value in row.items())
-        for row in rows.to_pyarrow().to_pylist()
+def _first_three(table: Table, columns: Sequence[str], rule: int = 0) -> Table:
+    names = dict(zip(("a", "b"), columns, strict=False))
+    texts = {short: table[column].cast("string") for short, column in names.items()}
+    texts.setdefault("b", ibis.null("string"))
+    keys = table.select(**texts).distinct()
+    first = keys.order_by(keys.a.asc(nulls_first=True), keys.b.asc(nulls_first=True)).limit(3)
+    return first.mutate(rule=ibis.literal(rule, "int64"))
+
+
+def _sorted_rows(table: Table) -> list[dict]:
+    return sorted(
+        table.to_pyarrow().to_pylist(),
+        key=lambda row: [row["rule"]] + [(row[name] is not None, row[name]) for name in "ab"],
     )
+
+
+def _key_texts(columns_of: dict[int, Sequence[str]], rows: list[dict]) -> dict[int, str]:
+    texts = {rule: [] for rule in columns_of}
+    for row in rows:
+        shown = zip("ab", columns_of[row["rule"]], strict=False)
+        texts[row["rule"]].append(" ".join(_masked(column, row[name]) for name, column in shown))
+    return {rule: "; ".join(keys) for rule, keys in texts.items()}
 
 
 def _masked(column: str, value: object) -> str:

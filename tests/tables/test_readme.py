@@ -28,7 +28,7 @@ def for_people():
 def test_the_readme_has_the_contract():
     text = README.read_text(encoding="utf-8")
     assert text.endswith("\n\n" + for_people()), (
-        "the README's last section differs from the contract; run python tests/tables/test_readme.py"
+        "the last section differs from the contract; run python tests/tables/test_readme.py"
     )
 
 
