@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -122,7 +122,7 @@ class Shop:
     def _newest(self, name: str) -> datetime | None:
         # A clock that runs ahead must not move the end of the data, unless all lies ahead.
         table, column = self.mapped(name).table, CONTRACT[name].cut_by
-        tomorrow = datetime.now() + timedelta(days=1)
+        tomorrow = datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1)
         row = (
             table.aggregate(
                 past=table[column].max(where=table[column] < ibis.literal(tomorrow)),
