@@ -4,10 +4,10 @@ Three figures per step, for the carts that were left there (the furthest step at
 leaving, whatever came later):
 
 - **gross**: what lay in them.
-- **recoverable**: gross less what comes back by itself. A cart that was bought after all is
-  taken off; of one that still lies there, idle for h hours, the part that return curve expects
-  back: 1 - S(H) / S(h), S the share not bought by then, H the horizon. So a cart left last
-  night counts for less than one left last month.
+- **recoverable**: gross less what comes back by itself within a horizon of H hours. A cart that
+  was bought by then is taken off; of one that still lies there, idle for h hours, the part that
+  the return curve expects back: 1 - S(H) / S(h), S the share not bought by then. So a cart left
+  last night counts for less than one left last month.
 - **proven**: what measured experiments have won back. Not measured yet: no number.
 
 The carts seen are one draw of what such a span brings: people come at random and each brings
@@ -27,6 +27,7 @@ from ibis.expr.types import Table
 
 from cdp_lib.behaviour.cart_rates import stopped_carts
 from cdp_lib.behaviour.cart_states import STOPS, Carts
+from cdp_lib.behaviour.cart_sums import HOUR
 from cdp_lib.behaviour.intervals import total
 from cdp_lib.behaviour.returns import HORIZON_HOURS, return_curve
 from cdp_lib.checks import above
@@ -117,8 +118,9 @@ def _weights(lost: Table, stay: pd.DataFrame, carts: Carts, horizon_hours: float
     """Sums per step over people: a row per step and figure, with what an interval needs."""
     top = len(stay) - 1
     since = ibis.literal(carts.as_of).delta(lost.first_left_at, unit="microsecond")
-    hour = ibis.least((since / 3_600_000_000).floor().cast("int64"), top)
-    lost = lost.mutate(hour=hour, back=lost.bought_at.notnull())
+    hour = ibis.least((since / HOUR).floor().cast("int64"), top)
+    took = lost.bought_at.delta(lost.first_left_at, unit="microsecond") / HOUR
+    lost = lost.mutate(hour=hour, back=(took <= horizon_hours).coalesce(False))
     lost = lost.join(ibis.memtable(stay), "hour")
     carried = ibis.ifelse(_.back, 0.0, _.stay)
     errs = ibis.ifelse(_.back, 0.0, _.stay_error)

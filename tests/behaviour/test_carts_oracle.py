@@ -115,7 +115,7 @@ def crowd(n_people: int, seed: int, with_ids: bool) -> list[dict]:
 
 @pytest.mark.parametrize("with_ids", [False, True])
 def test_a_crowd_equals_the_walk(con, make_table, with_ids):
-    n_people = 3000 if con.name == "duckdb" else 400
+    n_people = 3000 if con.name == "duckdb" else 150
     rows = crowd(n_people, seed=11 + with_ids, with_ids=with_ids)
     assert compare(make_table, con, rows, 24) > 0.5 * n_people
 
