@@ -7,7 +7,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from cdp_lib.behaviour import anyorder, chains
-from cdp_lib.behaviour.funnel_plan import Plan, interval
+from cdp_lib.behaviour.funnel_plan import Plan
 from cdp_lib.checks import Refusal
 
 # Rows that one pass may hold on DuckDB: a few GiB at most.
@@ -119,11 +119,11 @@ def _with_open(plan: Plan, k: int, table: ir.Table, broken: ir.Table | None) -> 
     """Chains to step k (from 0) with `open`: whether the next step may follow at `as_of`."""
     if k + 1 == len(plan.steps):
         return table.mutate(open=ibis.literal(False))
-    as_of = ibis.literal(plan.as_of).cast("timestamp(6)")
-    going = table.start + interval(plan.window) > as_of
+    # A bare column beside a constant: a scan then skips all that is older.
+    going = table.start > ibis.literal(plan.as_of - plan.window).cast("timestamp(6)")
     within = plan.within(k + 1)
     if within is not None:
-        going &= table.t + interval(within) > as_of
+        going &= table.t > ibis.literal(plan.as_of - within).cast("timestamp(6)")
     if broken is None:
         return table.mutate(open=going)
     pairs = [(key, f"{key}_") for key in plan.keys]

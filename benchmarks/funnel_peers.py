@@ -1,0 +1,183 @@
+"""One funnel, many ways: view, cart, checkout, purchase of a visitor within 24 hours.
+
+Each peer takes the path of a Parquet log and returns the visitors that enter each step. All but
+`retentioneering` mean the same: the longest ordered chain inside the window from any start.
+Run as `python funnel_peers.py PEER LOG`, it prints one line of JSON.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+
+STEPS = ["view_item", "add_to_cart", "begin_checkout", "purchase"]
+HOURS = 24
+MICROS = HOURS * 3_600 * 10**6
+
+
+def workbench(path: str) -> Callable[[], list[int]]:
+    import ibis
+
+    from cdp_lib.behaviour import funnel
+
+    con = ibis.duckdb.connect()
+    con.raw_sql("SET enable_progress_bar = false")
+    return lambda: funnel.step_table(con.read_parquet(path), STEPS, HOURS)["entered"].tolist()
+
+
+def _sql(query: str) -> Callable[[], list[int]]:
+    import duckdb
+
+    con = duckdb.connect()
+    con.execute("SET enable_progress_bar = false")
+    return lambda: list(con.execute(query).fetchone())
+
+
+def _step(path: str, k: int) -> str:
+    return (
+        f"(SELECT visitor_id AS u, epoch_us(occurred_at) AS t "
+        f"FROM '{path}' WHERE event = '{STEPS[k]}')"
+    )
+
+
+def _chained(path: str, step: str, first: str) -> str:
+    """A query with a common table per step; `{k}` and `{before}` vary in `step`."""
+    parts = [f"c0 AS ({first})"]
+    for k in range(1, len(STEPS)):
+        parts.append(
+            f"c{k} AS MATERIALIZED ({step.format(rows=_step(path, k), before=f'c{k - 1}')})"
+        )
+    counts = [f"(SELECT count(DISTINCT u) FROM {_step(path, 0)})"]
+    counts += [f"(SELECT count(DISTINCT u) FROM c{k})" for k in range(1, len(STEPS))]
+    return f"WITH {', '.join(parts)} SELECT {', '.join(counts)}"
+
+
+def _useful(path: str) -> str:
+    """Starts of visitors who have a second step at all."""
+    return f"SELECT u, t, t AS s FROM {_step(path, 0)} WHERE u IN (SELECT u FROM {_step(path, 1)})"
+
+
+def sql_join(path: str) -> Callable[[], list[int]]:
+    """Equi-join on the visitor and the day, with the day before, and the latest start."""
+    step = f"""
+        SELECT r.u, r.t, max(c.s) AS s
+        FROM (SELECT u, t, unnest([t // {MICROS}, t // {MICROS} - 1]) AS b FROM {{rows}}) r
+        JOIN (SELECT *, s // {MICROS} AS b FROM {{before}}) c ON r.u = c.u AND r.b = c.b
+        WHERE r.t >= c.t AND r.t < c.s + {MICROS} GROUP BY 1, 2"""
+    return _sql(_chained(path, step, _useful(path)))
+
+
+def sql_asof(path: str) -> Callable[[], list[int]]:
+    """DuckDB's ASOF join to the latest chain of the step before."""
+    step = f"""
+        SELECT r.u, r.t, c.s FROM {{rows}} r ASOF JOIN {{before}} c ON r.u = c.u AND r.t >= c.t
+        WHERE r.t < c.s + {MICROS}"""
+    return _sql(_chained(path, step, _useful(path)))
+
+
+def sql_window(path: str) -> Callable[[], list[int]]:
+    """Running maxima over the whole log, one per step: the plain way."""
+    names = ", ".join(f"'{step}'" for step in STEPS)
+    frame = "(PARTITION BY u ORDER BY t RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
+    parts = [
+        f"r0 AS (SELECT visitor_id AS u, epoch_us(occurred_at) AS t, event AS e "
+        f"FROM '{path}' WHERE event IN ({names}))",
+        f"r1 AS (SELECT *, max(CASE WHEN e = '{STEPS[0]}' THEN t END) OVER {frame} AS s0 FROM r0)",
+    ]
+    parts += [
+        f"r{k + 1} AS (SELECT *, max(CASE WHEN e = '{STEPS[k]}' AND t < s{k - 1} + {MICROS} "
+        f"THEN s{k - 1} END) OVER {frame} AS s{k} FROM r{k})"
+        for k in range(1, len(STEPS))
+    ]
+    counts = [f"count(DISTINCT u) FILTER (e = '{STEPS[0]}')"]
+    counts += [
+        f"count(DISTINCT u) FILTER (e = '{STEPS[k]}' AND t < s{k - 1} + {MICROS})"
+        for k in range(1, len(STEPS))
+    ]
+    return _sql(f"WITH {', '.join(parts)} SELECT {', '.join(counts)} FROM r{len(STEPS)}")
+
+
+def polars(path: str) -> Callable[[], list[int]]:
+    """As-of joins, each step's rows to the latest chain before them."""
+    import polars as pl
+
+    def count() -> list[int]:
+        log = pl.scan_parquet(path).select(
+            u="visitor_id",
+            t=pl.col("occurred_at").cast(pl.Int64),
+            e=pl.col("event").cast(pl.String),
+        )
+
+        def rows(k: int) -> pl.DataFrame:
+            return log.filter(pl.col("e") == STEPS[k]).select("u", "t").sort("t").collect()
+
+        first, second = rows(0), rows(1)
+        entered = [first["u"].n_unique()]
+        chains = first.join(second.select("u").unique(), on="u", how="semi")
+        chains = chains.with_columns(s=pl.col("t"), at=pl.col("t")).sort("t")
+        for k in range(1, len(STEPS)):
+            met = (second if k == 1 else rows(k)).join_asof(
+                chains.select("u", "s", "t"),
+                on="t",
+                by="u",
+                strategy="backward",
+                check_sortedness=False,
+            )
+            chains = met.filter(pl.col("s").is_not_null() & (pl.col("t") < pl.col("s") + MICROS))
+            entered.append(chains["u"].n_unique())
+        return entered
+
+    return count
+
+
+def pandas(path: str) -> Callable[[], list[int]]:
+    """As-of merges, each step's rows to the latest chain before them."""
+    import pandas as pd
+
+    def rows(k: int) -> "pd.DataFrame":
+        frame = pd.read_parquet(
+            path, columns=["visitor_id", "occurred_at"], filters=[("event", "==", STEPS[k])]
+        )
+        return frame.sort_values("occurred_at", kind="stable")
+
+    def count() -> list[int]:
+        chains = rows(0)
+        entered = [chains["visitor_id"].nunique()]
+        chains["start"] = chains["occurred_at"]
+        for k in range(1, len(STEPS)):
+            step = rows(k)
+            met = pd.merge_asof(step, chains, on="occurred_at", by="visitor_id")
+            chains = met[met["occurred_at"] < met["start"] + pd.Timedelta(hours=HOURS)]
+            entered.append(chains["visitor_id"].nunique())
+        return entered
+
+    return count
+
+
+def retentioneering(path: str) -> Callable[[], list[int]]:
+    """Its own funnel: no window, and the first start alone; less is asked of it."""
+    os.environ["RETENTIONEERING_NO_TRACK"] = "1"  # its own opt-out, read before it is imported
+    import pandas as pd
+    from retentioneering.eventstream.eventstream import Eventstream
+
+    def count() -> list[int]:
+        frame = pd.read_parquet(path)
+        schema = {"path_cols": ["visitor_id"], "event_col": "event", "timestamp_col": "occurred_at"}
+        found = Eventstream(frame, schema).funnel_data(steps=STEPS)
+        return [step["unique_paths"] for step in found["steps"]]
+
+    return count
+
+
+PEERS = {
+    peer.__name__: peer
+    for peer in (workbench, sql_join, sql_asof, sql_window, polars, pandas, retentioneering)
+}
+
+if __name__ == "__main__":
+    run = PEERS[sys.argv[1]](sys.argv[2])
+    begun, busy = time.perf_counter(), time.process_time()
+    entered = run()
+    seconds, cpu = time.perf_counter() - begun, time.process_time() - busy
+    print(json.dumps({"entered": [int(n) for n in entered], "seconds": seconds, "cpu": cpu}))
