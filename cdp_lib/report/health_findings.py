@@ -6,6 +6,7 @@ from cdp_lib.report import wording
 from cdp_lib.report.findings import Headline
 from cdp_lib.tables import Coverage, HealthReport, Shop, coverage
 
+LATER = ("at or after as_of", "line of an order set aside")
 FEW, MANY = 0.005, 0.05  # shares of rows set aside: below FEW all is well, from MANY on act
 
 
@@ -19,7 +20,8 @@ def known_of(shop: Shop) -> Coverage | None:
 def health_headline(health: HealthReport) -> Headline:
     """How many rows were set aside, and whether the numbers can be trusted."""
     rows = health.row_counts
-    n_read, n_aside = int(rows.n_read.sum()), int(rows.n_set_aside.sum())
+    n_read, n_later = int(rows.n_read.sum()), _n_later(health)
+    n_aside = max(int(rows.n_set_aside.sum()) - n_later, 0)
     fatal = health.problems[health.problems.treatment == "fatal"]
     share = n_aside / n_read if n_read else None
     if len(fatal):
@@ -39,6 +41,8 @@ def health_headline(health: HealthReport) -> Headline:
             f"{n_aside:,} of {n_read:,} rows in {len(rows)} tables were set aside"
             f"{_largest(health)}. No problem is fatal."
         )
+        if n_later:
+            sentence += f" {n_later:,} further rows lie at or after the end of the data."
     return Headline(
         name="Rows set aside",
         value=share,
@@ -52,8 +56,14 @@ def health_headline(health: HealthReport) -> Headline:
     )
 
 
+def _n_later(health: HealthReport) -> int:
+    """Rows after the end of the data: no fault where one looks back at an earlier date."""
+    return int(health.problems[health.problems.rule.isin(LATER)].n_rows.sum())
+
+
 def _largest(health: HealthReport) -> str:
     aside = health.problems[health.problems.treatment == "set aside"]
+    aside = aside[~aside.rule.isin(LATER)]
     if aside.empty:
         return ""
     top = aside.sort_values("n_rows", ascending=False, kind="stable").iloc[0]

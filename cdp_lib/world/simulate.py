@@ -21,9 +21,12 @@ from cdp_lib.world.clock import Clock, clock
 from cdp_lib.world.dirt import hostile_product, soil
 from cdp_lib.world.law import World
 from cdp_lib.world.leaving import Leaving, leaving
+from cdp_lib.world.mail import campaign_names
+from cdp_lib.world.messages import campaign_times
 from cdp_lib.world.record import pairs_table
 from cdp_lib.world.summary import count_dirt, describe, sum_campaigns
 from cdp_lib.world.tables import prices_table, products_table
+from cdp_lib.world.units import units_table
 
 CHUNK_CUSTOMERS = 5_000
 BEYOND_DAYS = 400  # truth can be asked this far past the end of the span
@@ -90,13 +93,20 @@ def simulate(
     _write(pairs_table(goods), folder / "truth" / "pairs.parquet")
     if writers.rows["truth/effects"]:
         _write(sum_campaigns(folder), folder / "truth" / "campaigns.parquet")
+    named = list(TABLES)
+    if campaign_names(world, time, weeks):
+        first, sent = campaign_names(world, time, weeks)[0], campaign_times(world, weeks)[0]
+        sent_at = origin + timedelta(days=float(sent))
+        units = units_table(folder, first, sent_at, world.effect_days)
+        _write(units, folder / "units.parquet")
+        named.append("units")
     about = describe(world, origin, weeks, customers, seed, writers.rows, folder)
     (folder / "truth" / "world.json").write_text(json.dumps(about, indent=1) + "\n")
     if unclean:
         (folder / "truth" / "dirt.json").write_text(json.dumps(count_dirt(folder), indent=1) + "\n")
     if progress:
         progress(n_chunks, n_chunks, "people")
-    return _write_shop(folder, world, as_of)
+    return _write_shop(folder, world, as_of, named)
 
 
 def chunk_tables(
@@ -118,7 +128,7 @@ def _clear(folder: Path) -> None:
     """Make the folder and take away what an earlier world left in it, shop.toml first."""
     truth = folder / "truth"
     truth.mkdir(parents=True, exist_ok=True)
-    old = [folder / f"{name}.parquet" for name in TABLES]
+    old = [folder / f"{name}.parquet" for name in (*TABLES, "units")]
     for path in [folder / "shop.toml", *old, *truth.glob("*.parquet"), *truth.glob("*.json")]:
         path.unlink(missing_ok=True)
 
@@ -163,7 +173,7 @@ def _write(table: pa.Table, path: Path) -> None:
     pq.write_table(table, path, **_format(table.schema))
 
 
-def _write_shop(folder: Path, world: World, as_of: datetime) -> Path:
+def _write_shop(folder: Path, world: World, as_of: datetime, tables: list[str]) -> Path:
     text = "\n".join(
         [
             'name = "demo"',
@@ -176,7 +186,7 @@ def _write_shop(folder: Path, world: World, as_of: datetime) -> Path:
             "[settings]",
             f"free_shipping_threshold = {world.free_shipping_threshold}",
             "",
-            *(f'[tables.{name}]\npath = "{name}.parquet"\n' for name in TABLES),
+            *(f'[tables.{name}]\npath = "{name}.parquet"\n' for name in tables),
         ]
     )
     path = folder / "shop.toml"

@@ -127,6 +127,13 @@ def test_more_rows_set_aside_are_a_worse_verdict(n_aside, verdict):
     assert "'repeated key' in events" in headline.sentence
 
 
+def test_looking_back_is_no_fault_of_the_data():
+    later = ("events", "at or after as_of", "set aside", 400, "…")
+    headline = health_findings.health_headline(health(1000, 401, later))
+    assert (headline.value, headline.verdict) == (0.001, "good")
+    assert "400 further rows" in headline.sentence
+
+
 def test_a_fatal_problem_refuses_the_numbers():
     fatal = ("orders", "two currencies", "fatal", None, "convert them first")
     headline = health_findings.health_headline(health(1000, 0, fatal))

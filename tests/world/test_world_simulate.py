@@ -58,7 +58,7 @@ def test_a_later_chunk_changes_nothing_before_it(tmp_path, monkeypatch):
 
 
 def test_columns_are_the_contract(world):
-    for name in TABLES:
+    for name in (*TABLES, "units"):
         schema = pq.read_schema(world.folder / f"{name}.parquet")
         wanted = CONTRACT[name].columns
         assert schema.names[: len(wanted)] == [column.name for column in wanted], name
@@ -82,9 +82,32 @@ def test_event_names_and_keys(world):
 
 def test_shop_toml_names_each_table(world):
     shop = tomllib.loads((world.folder / "shop.toml").read_text())
-    assert set(shop["tables"]) == set(TABLES)
+    assert set(shop["tables"]) == {*TABLES, "units"}
     assert shop["settings"]["free_shipping_threshold"] == 50.0
     assert shop["as_of"].isoformat() == "2026-11-23T00:00:00+00:00"
+
+
+def test_units_are_the_first_campaign_with_its_outcomes(world):
+    units, campaign = world.table("units"), world.truth.table("campaigns").iloc[0]
+    drawn = world.table("assignments").query("experiment_id == @campaign.campaign_id")
+    assert units.set_index("unit_id").arm.to_dict() == drawn.set_index("unit_id").arm.to_dict()
+    orders = world.table("orders").query("revenue > 0")
+    since = (orders["ordered_at"] - campaign.starts_at) / pd.Timedelta(days=1)
+    bought = orders[(since >= 0) & (since < 7) & orders["customer_id"].isin(units["unit_id"])]
+    before = orders[(since >= -28) & (since < 0) & orders["customer_id"].isin(units["unit_id"])]
+    assert len(bought) > 20
+    assert units["n_orders"].sum() == len(bought)
+    assert units["conversion"].sum() == bought["customer_id"].nunique()
+    assert units["revenue"].sum() == pytest.approx(bought["revenue"].sum())
+    one = before["customer_id"].iloc[0]
+    mine = units.set_index("unit_id").revenue_before[one]
+    assert mine == pytest.approx(before.query("customer_id == @one").revenue.sum())
+
+
+def test_a_world_without_campaigns_has_no_units(quiet):
+    assert not (quiet.folder / "units.parquet").exists()
+    shop = tomllib.loads((quiet.folder / "shop.toml").read_text())
+    assert set(shop["tables"]) == set(TABLES)
 
 
 def test_a_new_world_replaces_the_old_one(tmp_path):
