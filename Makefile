@@ -25,7 +25,7 @@ proof: $(VENV)/.ready-test  ## the long simulations that hold the error rates
 	$(BIN)/pytest -n 2 -m proof
 
 lab: $(VENV)/.ready $(DEMO)  ## JupyterLab on the notebooks, kernel ready
-	$(BIN)/jupyter lab --notebook-dir=. notebooks
+	$(BIN)/jupyter lab notebooks $(LAB)
 
 bench: $(VENV)/.ready-test  ## speed beside peers
 	$(BIN)/python benchmarks/run.py

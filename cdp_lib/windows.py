@@ -52,7 +52,10 @@ def require_closed(window: Window, as_of: datetime, place: str) -> None:
     """Refuse a window that is not over at `as_of`, and name the date to wait for."""
     if window.end > as_of:
         raise Refusal(
-            place, str(as_of), "the window is not over", f"wait until {window.end:%Y-%m-%d %H:%M} UTC"
+            place,
+            str(as_of),
+            "the window is not over",
+            f"wait until {window.end:%Y-%m-%d %H:%M} UTC",
         )
 
 
