@@ -53,9 +53,8 @@ def _chained(path: str, step: str, first: str) -> str:
     return f"WITH {', '.join(parts)} SELECT {', '.join(counts)}"
 
 
-def _useful(path: str) -> str:
-    """Starts of visitors who have a second step at all."""
-    return f"SELECT u, t, t AS s FROM {_step(path, 0)} WHERE u IN (SELECT u FROM {_step(path, 1)})"
+def _starts(path: str) -> str:
+    return f"SELECT u, t, t AS s FROM {_step(path, 0)}"
 
 
 def sql_join(path: str) -> Callable[[], list[int]]:
@@ -65,7 +64,7 @@ def sql_join(path: str) -> Callable[[], list[int]]:
         FROM (SELECT u, t, unnest([t // {MICROS}, t // {MICROS} - 1]) AS b FROM {{rows}}) r
         JOIN (SELECT *, s // {MICROS} AS b FROM {{before}}) c ON r.u = c.u AND r.b = c.b
         WHERE r.t >= c.t AND r.t < c.s + {MICROS} GROUP BY 1, 2"""
-    return _sql(_chained(path, step, _useful(path)))
+    return _sql(_chained(path, step, _starts(path)))
 
 
 def sql_asof(path: str) -> Callable[[], list[int]]:
@@ -73,7 +72,7 @@ def sql_asof(path: str) -> Callable[[], list[int]]:
     step = f"""
         SELECT r.u, r.t, c.s FROM {{rows}} r ASOF JOIN {{before}} c ON r.u = c.u AND r.t >= c.t
         WHERE r.t < c.s + {MICROS}"""
-    return _sql(_chained(path, step, _useful(path)))
+    return _sql(_chained(path, step, _starts(path)))
 
 
 def sql_window(path: str) -> Callable[[], list[int]]:

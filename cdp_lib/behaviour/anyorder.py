@@ -3,7 +3,7 @@
 import ibis
 import ibis.expr.types as ir
 
-from cdp_lib.behaviour.funnel_plan import Plan, interval
+from cdp_lib.behaviour.funnel_plan import Plan
 
 
 def reached(plan: Plan) -> list[ir.Table]:
@@ -18,7 +18,7 @@ def reached(plan: Plan) -> list[ir.Table]:
     names = [f"last_{k}" for k in range(len(plan.steps))]
     swept = rows.mutate(
         **{
-            name: ibis.ifelse(rows["k"] == k, rows.t, ibis.null("timestamp(6)")).max().over(sofar)
+            name: ibis.ifelse(rows["k"] == k, rows.t, ibis.null("int64")).max().over(sofar)
             for k, name in enumerate(names)
         }
     )
@@ -28,7 +28,7 @@ def reached(plan: Plan) -> list[ir.Table]:
         begun = last[0] if k == 1 else ibis.least(*last)
         full = swept.filter(*(column.notnull() for column in last), swept["k"] < k)
         held = full.select(*plan.keys, "t", start=begun)
-        tables.append(held.filter(held.t < held.start + interval(plan.window)))
+        tables.append(held.filter(held.t < held.start + plan.window))
     return tables
 
 

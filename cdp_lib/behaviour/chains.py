@@ -11,19 +11,18 @@ The latest chain row dominates: within a unit, the later a row of step k, the la
 k + 1 has the latest start, the shortest way and the fewest exclusions on it.
 
 The first fact makes a step an equi-join with a maximum, on the unit and on the span of time:
-time is cut into spans of whole days, no shorter than the window, and a row meets the chains
-that began in its own span or in the one before. That is the fastest form while a unit has few
+time is cut into spans of the window's length, and a row meets the chains that began in its own
+span or in the one before. That is the fastest form while a unit has few
 rows. For a unit with very many (a robot, an id that everybody shares) the pairs would grow as
 their square; there the second fact makes the step a running maximum, which stays linear.
 """
 
 from dataclasses import replace
-from datetime import timedelta
 
 import ibis
 import ibis.expr.types as ir
 
-from cdp_lib.behaviour.funnel_plan import Plan, interval
+from cdp_lib.behaviour.funnel_plan import Plan
 
 # A unit with more rows than this in the later steps goes by the running maximum.
 BUSY = 2_000
@@ -45,7 +44,7 @@ def chains(plan: Plan, busy: bool) -> list[ir.Table]:
         first = first.semi_join(earliest, ["unit", "t"])
     if plan.attempts == "every":
         first = first.select(*plan.keys, "t").distinct()
-    reached = [first.select(*plan.keys, start=first.t, t=first.t, prev=first.t)]
+    reached = [_begun(plan, first)]
     breaks = _breaks(plan)
     crowd = _crowd(plan) if busy else None
     for k in range(1, len(plan.steps)):
@@ -60,6 +59,15 @@ def chains(plan: Plan, busy: bool) -> list[ir.Table]:
             met = calm.union(_by_sweep(plan, k, kept, rows.semi_join(crowd, plan.keys)))
         reached.append(_best(plan, met))
     return reached
+
+
+def starts(plan: Plan) -> ir.Table:
+    """The chains of one step: every row of the first step begins one."""
+    return _begun(plan, plan.rows(plan.steps[0], starts=True))
+
+
+def _begun(plan: Plan, first: ir.Table) -> ir.Table:
+    return first.select(*plan.keys, start=first.t, t=first.t, prev=first.t)
 
 
 def has_crowd(plan: Plan) -> bool:
@@ -96,16 +104,9 @@ def _breaks(plan: Plan) -> ir.Table | None:
 
 def _by_join(plan: Plan, k: int, reached: ir.Table, rows: ir.Table) -> ir.Table:
     """Every pair of a chain and a row of step k that may follow it."""
-    days = -(-plan.window // timedelta(days=1))
-
-    def span(moment: ir.TimestampColumn) -> ir.Value:
-        if days == 1:
-            return moment.date()
-        return (moment.epoch_seconds() / (days * 86_400)).floor().cast("int64")
-
-    own, before = span(rows.t), span(rows.t - ibis.interval(days=days))
-    rows = _since(plan, rows).mutate(span=ibis.array([own, before]).unnest())
-    begun = reached.select(*plan.keys, "start", at=reached.t, span=span(reached.start))
+    span = rows.t // plan.window
+    rows = _since(plan, rows).mutate(span=ibis.array([span, span - 1]).unnest())
+    begun = reached.select(*plan.keys, "start", at=reached.t, span=reached.start // plan.window)
     return _allowed(plan, k, rows.join(begun, [*plan.keys, "span"]))
 
 
@@ -118,7 +119,7 @@ def _by_sweep(plan: Plan, k: int, reached: ir.Table, rows: ir.Table) -> ir.Table
 
 def _since(plan: Plan, rows: ir.Table) -> ir.Table:
     """The rows with `since`, which a start must lie after; rows are fewer than starts."""
-    return rows.mutate(since=rows.t - interval(plan.window))
+    return rows.mutate(since=rows.t - plan.window)
 
 
 def _allowed(plan: Plan, k: int, met: ir.Table) -> ir.Table:
@@ -126,7 +127,7 @@ def _allowed(plan: Plan, k: int, met: ir.Table) -> ir.Table:
     rules = [met.at < met.t if plan.strict(k) else met.at <= met.t, met.start > met.since]
     within = plan.within(k)
     if within is not None:
-        rules.append(met.at > met.t - interval(within))
+        rules.append(met.at > met.t - within)
     if plan.exclude:
         rules.append(met.broken.isnull() | (met.broken <= met.at))
     return met.filter(*rules).select(*plan.keys, "start", "t", "at")

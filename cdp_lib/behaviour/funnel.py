@@ -37,7 +37,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from cdp_lib.behaviour import standing
-from cdp_lib.behaviour.funnel_plan import COLUMNS, Step, make_plan
+from cdp_lib.behaviour.funnel_plan import COLUMNS, Step, make_plan, moment
 from cdp_lib.behaviour.pace import clicks_to_convert, time_to_convert
 
 __all__ = [
@@ -118,7 +118,12 @@ def furthest_table(
     columns = {plan.unit: table["unit"]}
     if plan.hold and plan.attempts == "every":
         columns[plan.hold] = table["held"]
-    columns |= {name: table[name] for name in ("depth", "start", "reached_at", "open")}
+    columns |= {
+        "depth": table.depth,
+        "start": moment(table.start),
+        "reached_at": moment(table.reached_at),
+        "open": table.open,
+    }
     return table.select(**columns, **({by: table["value"]} if by else {}))
 
 
@@ -156,11 +161,11 @@ def weekly_trend(
     columns = ["week", "week_start", *COLUMNS, "complete"]
     if counted.empty:
         return pd.DataFrame(columns=columns)
-    counted["value"] = pd.to_datetime(counted["value"])
+    counted["value"] = pd.to_datetime(counted["value"], unit="us")
     tables = []
     for monday in pd.date_range(counted["value"].min(), counted["value"].max(), freq="7D"):
         year, week, _ = monday.isocalendar()
-        ends = monday + pd.Timedelta(days=7) + plan.window
+        ends = monday + pd.Timedelta(days=7, microseconds=plan.window)
         table = _rates(counted[counted["value"] == monday], labels).assign(
             week=f"{year}-W{week:02d}", week_start=monday, complete=ends <= plan.as_of
         )

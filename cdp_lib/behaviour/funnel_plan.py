@@ -8,6 +8,7 @@ from operator import and_, or_
 from typing import Any
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pandas as pd
 
@@ -22,6 +23,9 @@ UNITS = {
 }
 ATTEMPTS = ("any", "first", "every")
 COLUMNS = ("step", "entered", "step_rate", "overall_rate", "abandonment_rate", "open")
+
+WEEK = 7 * 86_400 * 10**6
+MONDAY = 4 * 86_400 * 10**6  # 5 January 1970
 
 Condition = Callable[[ir.Table], ir.BooleanValue] | Mapping[str, Any]
 
@@ -50,14 +54,14 @@ class Step:
 class Plan:
     """A funnel whose every part has been checked against the events it reads.
 
-    `unit`, `hold` and `by` are columns of `events`, `window` and `within` are lengths of time,
-    `strict[k]` says that step k must come later than step k - 1 and not at the same instant,
+    `unit`, `hold` and `by` are columns of `events`, `window` and `within` are microseconds,
+    `strict(k)` says that step k must come later than step k - 1 and not at the same instant,
     `weekly` that each unit is counted once in every ISO week in which it starts.
     """
 
     events: ir.Table
     steps: tuple[Step, ...]
-    window: timedelta
+    window: int
     unit: str
     hold: str | None
     by: str | None
@@ -86,10 +90,15 @@ class Plan:
         """Whether the event of step k (from 0) already stands at an earlier step."""
         return self.steps[k].event in {step.event for step in self.steps[:k]}
 
-    def within(self, k: int) -> timedelta | None:
-        """The longest time from step k - 1 to step k, if it has one."""
+    def within(self, k: int) -> int | None:
+        """The longest time from step k - 1 to step k in microseconds, if it has one."""
         hours = self.steps[k].within_hours
-        return None if hours is None else timedelta(hours=hours)
+        return None if hours is None else in_micros(timedelta(hours=hours))
+
+    @property
+    def end(self) -> int:
+        """`as_of` in microseconds since 1970."""
+        return in_micros(self.as_of - datetime(1970, 1, 1))
 
     def rows(self, step: Step, starts: bool = False) -> ir.Table:
         """The rows of a step: the key columns, `t`, and for a starting step `value` if `by`."""
@@ -101,30 +110,65 @@ class Plan:
         serves = [
             reduce(and_, _conditions(events, step), events.event == step.event) for step in steps
         ]
-        chosen = events.filter(reduce(or_, serves))
+        as_of = ibis.literal(self.as_of).cast("timestamp(6)")
+        known = [events[self.unit].notnull(), events.occurred_at < as_of]
+        if self.hold:
+            known.append(events[self.hold].notnull())
+        chosen = events.filter(reduce(or_, serves), *known)
         columns = {"unit": chosen[self.unit]}
         if self.hold:
             columns["held"] = chosen[self.hold]
-        columns["t"] = chosen.occurred_at.cast("timestamp(6)")
+        columns["t"] = micros(chosen.occurred_at)
         if starts and self.by:
             columns["value"] = chosen[self.by]
         table = chosen.select(**columns)
-        known = [table[name].notnull() for name in columns if name != "value"]
-        table = table.filter(*known, table.t < ibis.literal(self.as_of).cast("timestamp(6)"))
         return self._in_weeks(table, starts) if self.weekly else table
 
     def _in_weeks(self, table: ir.Table, starts: bool) -> ir.Table:
         """Each row once for every ISO week whose starts it may still follow."""
-        own = table.t.truncate("W").cast("timestamp(6)")
+        own = (table.t - MONDAY) // WEEK * WEEK + MONDAY
         if starts:
             return table.mutate(week=own)
-        week = timedelta(days=7)
         parts = []
-        for back in range(-(-self.window // week) + 1):
-            part = table.mutate(week=own - ibis.interval(days=7 * back) if back else own)
+        for back in range(-(-self.window // WEEK) + 1):
+            part = table.mutate(week=own - back * WEEK)
             # The last start of that week lies before its end, so its window ends before this.
-            parts.append(part.filter(part.t < part.week + interval(week + self.window)))
+            parts.append(part.filter(part.t < part.week + WEEK + self.window))
         return ibis.union(*parts)
+
+
+@ibis.udf.scalar.builtin(name="epoch_us")
+def _epoch_us(moment) -> dt.int64:
+    """DuckDB's microseconds since 1970; Ibis's `delta` takes five times as long."""
+
+
+@ibis.udf.scalar.builtin(name="make_timestamp")
+def _make_timestamp(micros) -> dt.Timestamp(scale=6):
+    """DuckDB's instant from microseconds since 1970, which Ibis does not write."""
+
+
+@ibis.udf.scalar.builtin(name="timestamp_micros")
+def _timestamp_micros(micros) -> dt.Timestamp(timezone="UTC"):
+    """Spark's instant from microseconds since 1970."""
+
+
+def moment(micros: ir.IntegerValue) -> ir.TimestampValue:
+    """The instant that lies so many microseconds after 1970 began."""
+    if ibis.get_backend(micros).name == "duckdb":
+        return _make_timestamp(micros)
+    return _timestamp_micros(micros).cast("timestamp(6)")
+
+
+def micros(moment: ir.TimestampValue) -> ir.IntegerValue:
+    """Microseconds since 1970: whole numbers are compared, joined and cut into spans fastest."""
+    if ibis.get_backend(moment).name == "duckdb":
+        return _epoch_us(moment.cast("timestamp(6)"))
+    return moment.delta(ibis.timestamp("1970-01-01 00:00:00"), unit="microsecond").cast("int64")
+
+
+def in_micros(length: timedelta) -> int:
+    """A length of time as whole microseconds."""
+    return length // timedelta(microseconds=1)
 
 
 def make_plan(
@@ -148,7 +192,7 @@ def make_plan(
     for column in ("event", "occurred_at"):
         one_of("events", column, events.columns)
     above("conversion_window_hours", conversion_window_hours, 0)
-    window = _length("conversion_window_hours", conversion_window_hours)
+    window = in_micros(_length("conversion_window_hours", conversion_window_hours))
     one_of("attempts", attempts, ATTEMPTS)
     checked = _steps("steps", steps, events)
     if len(checked) < 2:
@@ -200,7 +244,7 @@ def _length(place: str, hours: float) -> timedelta:
         length = timedelta(hours=hours)
     except (OverflowError, TypeError, ValueError) as error:
         raise Refusal(place, hours, "not a length of time", "pass a number of hours") from error
-    if not timedelta(0) < length <= timedelta(days=3660):
+    if not timedelta(microseconds=1) <= length <= timedelta(days=3660):
         raise Refusal(place, hours, "out of bounds", "pass hours up to ten years")
     return length
 
@@ -252,10 +296,3 @@ def _conditions(events: ir.Table, step: Step) -> list[ir.BooleanValue]:
     if not isinstance(made, ir.BooleanValue):
         raise Refusal(place, type(made).__name__, "not a boolean expression", "return t.price > 50")
     return [made]
-
-
-def interval(length: timedelta) -> ir.IntervalScalar:
-    """A length of time for the engine, exact to the microsecond."""
-    micros = length // timedelta(microseconds=1)
-    seconds, rest = divmod(micros, 1_000_000)
-    return ibis.interval(seconds=seconds) if rest == 0 else ibis.interval(microseconds=micros)

@@ -8,9 +8,10 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from cdp_lib.behaviour import chains
-from cdp_lib.behaviour.funnel_plan import Plan, Step, make_plan
+from cdp_lib.behaviour.funnel_plan import Plan, Step, make_plan, micros
 from cdp_lib.checks import one_of
 
+HOUR = 3_600 * 10**6
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
@@ -29,7 +30,7 @@ def time_to_convert(
 
     A unit's time is that of its first arrival at the step, counted from the latest start that
     leads there (`since="start"`), or from the step before (`since="previous"`); with
-    attempts="first" it runs from the unit's first start. Whole seconds. Options as in
+    attempts="first" it runs from the unit's first start. Options as in
     `step_table`. A row per step from the second on: `step`, `n` (units, or attempts), and
     `p10_hours`, `p25_hours`, `p50_hours`, `p75_hours`, `p90_hours`, NaN where nobody arrived.
     Late starters whose window is still open are missing from the long times. Raises Refusal.
@@ -47,8 +48,7 @@ def time_to_convert(
     )
     arrived = _first_arrivals(plan)
     since_column = arrived.start if since == "start" else arrived.prev
-    seconds = _whole_seconds(arrived.t) - _whole_seconds(since_column)
-    timed = arrived.select("k", amount=seconds / 3600)
+    timed = arrived.select("k", amount=(arrived.t - since_column) / HOUR)
     return _quantile_table(plan, timed, "hours")
 
 
@@ -80,9 +80,7 @@ def clicks_to_convert(
         as_of=as_of,
     )
     arrived = _first_arrivals(plan)
-    log = plan.events.select(
-        own=plan.events[plan.unit], at=plan.events.occurred_at.cast("timestamp(6)")
-    )
+    log = plan.events.select(own=plan.events[plan.unit], at=micros(plan.events.occurred_at))
     # The start's own row is among the pairs, so an arrival always keeps at least one.
     pairs = arrived.join(log, arrived["unit"] == log.own)
     pairs = pairs.filter(pairs.at >= pairs.start, pairs.at <= pairs.t)
@@ -106,10 +104,6 @@ def _first_arrivals(plan: Plan) -> ir.Table:
         first = first.group_by(attempt).agg(t=first.t.min(), prev=first.prev.max(), **start)
         parts.append(first.select(*attempt, *start, "t", "prev", k=ibis.literal(k, "int64")))
     return ibis.union(*parts) if parts[1:] else parts[0]
-
-
-def _whole_seconds(moment: ir.TimestampColumn) -> ir.IntegerColumn:
-    return moment.epoch_seconds().floor().cast("int64")
 
 
 def _quantile_table(plan: Plan, amounts: ir.Table, what: str) -> pd.DataFrame:

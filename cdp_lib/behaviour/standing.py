@@ -1,6 +1,7 @@
 """Where each unit of a funnel stands: its depth, its best attempt, and whether it may go on."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import ibis
 import ibis.expr.types as ir
@@ -27,8 +28,9 @@ def depth_counts(plan: Plan, partitions: int | str) -> pd.DataFrame:
     duckdb = ibis.get_backend(plan.events).name == "duckdb"
     parts = _n_partitions(plan, partitions) if duckdb else 1
     busy = chains.has_crowd(plan)
-    # DuckDB computes a chain once for all who read it; elsewhere a single reader is cheaper.
-    counts = _counts_alone if duckdb and not (plan.by or plan.weekly) else _counts_by_value
+    # DuckDB computes a chain once for all its readers; elsewhere a single reader is cheaper.
+    alone = duckdb and plan.ordered and not (plan.by or plan.weekly)
+    counts = _counts_alone if alone else _counts_by_value
     frames = []
     for part in range(parts):
         mine = plan.events
@@ -47,24 +49,29 @@ def _counts_by_value(plan: Plan, busy: bool) -> pd.DataFrame:
 
 def _counts_alone(plan: Plan, busy: bool) -> pd.DataFrame:
     """The same without a breakdown, which needs no row for a unit that went nowhere."""
-    reached = _reached(plan, busy)
+    reached = chains.chains(plan, busy)
     broken = chains.last_break(plan)
     who = [*plan.keys, "start"] if plan.attempts == "every" else plan.units
     counts = []
     for k, table in enumerate(reached):
-        still = _with_open(plan, k, table, broken)
+        recent = table
+        if k == 0 and plan.attempts == "any":
+            # Open starts are the newest rows: named by their instant, the rest is not scanned.
+            oldest = ibis.literal(plan.as_of - timedelta(microseconds=plan.window))
+            events = plan.events.filter(plan.events.occurred_at > oldest.cast("timestamp(6)"))
+            recent = chains.starts(replace(plan, events=events))
+        still = _with_open(plan, k, recent, broken)
         still = still.filter(still.open)
         if k + 1 < len(reached):
             still = still.anti_join(reached[k + 1], who)
-        for name, rows in (("entered", table), ("open", still)):
-            rows = rows.select(who) if not who[1:] else rows.select(who).distinct()
-            n = rows.count() if who[1:] else rows["unit"].nunique()
-            counts.append(rows.agg(n=n).mutate(k=ibis.literal(k), what=ibis.literal(name)))
-    found = (
-        ibis.union(*counts).to_pandas().pivot(index="k", columns="what", values="n").sort_index()
-    )
-    stopped = found["entered"] - found["entered"].shift(-1, fill_value=0)
-    return pd.DataFrame({"depth": found.index + 1, "n": stopped, "open": found["open"]})
+        for what, rows in (("entered", table), ("open", still)):
+            rows = rows.select(who) if who == ["unit"] else rows.select(who).distinct()
+            n = rows["unit"].nunique() if who == ["unit"] else rows.count()
+            counts.append(rows.agg(n=n).mutate(k=ibis.literal(k), what=ibis.literal(what)))
+    table = ibis.union(*counts).to_pandas().pivot(index="k", columns="what", values="n")
+    table = table.sort_index()
+    stopped = table["entered"] - table["entered"].shift(-1, fill_value=0)
+    return pd.DataFrame({"depth": table.index + 1, "n": stopped, "open": table["open"]})
 
 
 def _furthest(plan: Plan, busy: bool) -> ir.Table:
@@ -97,15 +104,12 @@ def _furthest(plan: Plan, busy: bool) -> ir.Table:
     return best if each or not plan.hold else _over_held(plan, best)
 
 
-def _reached(plan: Plan, busy: bool) -> list[ir.Table]:
-    return chains.chains(plan, busy) if plan.ordered else anyorder.reached(plan)
-
-
 def _ends(plan: Plan, busy: bool) -> list[ir.Table]:
     """Per step (k from 0) the attempts that reached it: keys, `start`, `t`, `k`, `open` there."""
+    reached = chains.chains(plan, busy) if plan.ordered else anyorder.reached(plan)
     broken = chains.last_break(plan)
     ends = []
-    for k, table in enumerate(_reached(plan, busy)):
+    for k, table in enumerate(reached):
         if plan.attempts == "every":
             end = table.group_by([*plan.keys, "start"]).agg(t=table.t.max())
         else:
@@ -119,11 +123,10 @@ def _with_open(plan: Plan, k: int, table: ir.Table, broken: ir.Table | None) -> 
     """Chains to step k (from 0) with `open`: whether the next step may follow at `as_of`."""
     if k + 1 == len(plan.steps):
         return table.mutate(open=ibis.literal(False))
-    # A bare column beside a constant: a scan then skips all that is older.
-    going = table.start > ibis.literal(plan.as_of - plan.window).cast("timestamp(6)")
+    going = table.start + plan.window > plan.end
     within = plan.within(k + 1)
     if within is not None:
-        going &= table.t > ibis.literal(plan.as_of - within).cast("timestamp(6)")
+        going &= table.t + within > plan.end
     if broken is None:
         return table.mutate(open=going)
     pairs = [(key, f"{key}_") for key in plan.keys]
