@@ -47,7 +47,7 @@ def carts(actions: Table, lines: Table, as_of: datetime, idle_hours: float) -> T
             priced=(_.pieces * _.price_seen).sum().cast("float64"),
         )
     )
-    table = _gaps(rows, as_of, idle_hours).join(_surroundings(rows), "cart_id")
+    table = _gaps(actions, as_of, idle_hours).join(_surroundings(rows), "cart_id")
     table = table.left_join(contents, "cart_id").drop("cart_id_right")
     return table.mutate(
         customer_id=customer_of(table.person_id),
@@ -57,19 +57,30 @@ def carts(actions: Table, lines: Table, as_of: datetime, idle_hours: float) -> T
     )
 
 
-def _gaps(rows: Table, as_of: datetime, idle_hours: float) -> Table:
+def pauses(actions: Table, as_of: datetime) -> Table:
+    """Cart actions with how long nothing followed them, in microseconds.
+
+    Adds gap (to the next action; null at the last) and idle (to the next action or to `as_of`; 0
+    at a purchase and at the emptying that ends a cart, for nobody leaves an empty cart).
+    """
+    rows = actions.filter(_.role == "cart")
     cart = ibis.window(group_by="cart_id", order_by="position")
     whole = ibis.window(group_by="cart_id")
     rows = rows.mutate(
         next_at=_.occurred_at.lead().over(cart), most_pieces=_.total.max().over(whole)
     )
-    gap = _.next_at.delta(_.occurred_at, unit="microsecond")
-    until_end = ibis.literal(as_of).delta(rows.occurred_at, unit="microsecond")
-    # Nobody leaves an empty cart, unless it never showed what was in it.
-    filled = (_.total > 0) | (_.most_pieces == 0)
-    rows = rows.mutate(gap=gap, until_end=ibis.ifelse(filled, until_end, 0))
-    idle = _.gap.coalesce(_.until_end)
-    rows = rows.mutate(left=(idle >= round(idle_hours * HOUR)) & (_.event != "purchase"))
+    rows = rows.mutate(
+        gap=_.next_at.delta(_.occurred_at, unit="microsecond"),
+        until_end=ibis.literal(as_of).delta(rows.occurred_at, unit="microsecond"),
+    )
+    # A cart that never showed what was in it may still be left.
+    over = (_.event == "purchase") | ((_.total == 0) & (_.most_pieces > 0))
+    return rows.mutate(idle=_.gap.coalesce(ibis.ifelse(over, 0, _.until_end)))
+
+
+def _gaps(actions: Table, as_of: datetime, idle_hours: float) -> Table:
+    whole = ibis.window(group_by="cart_id")
+    rows = pauses(actions, as_of).mutate(left=_.idle >= round(idle_hours * HOUR))
     left_at = ibis.ifelse(_.left, _.position, ibis.null("int64"))
     rows = rows.mutate(left_position=left_at.min().over(whole))
     return rows.group_by("cart_id").agg(

@@ -14,7 +14,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.behaviour.cart_states import Carts
-from cdp_lib.behaviour.cart_sums import HOUR
+from cdp_lib.behaviour.cart_sums import HOUR, pauses
 from cdp_lib.behaviour.intervals import Z95
 from cdp_lib.checks import Refusal, above
 
@@ -29,18 +29,11 @@ def spell_table(carts: Carts, idle_hours: float | None = None) -> Table:
     """
     idle_hours = carts.idle_hours if idle_hours is None else idle_hours
     above("idle_hours", idle_hours, 0)
-    pieces = _.total.max().over(ibis.window(group_by="cart_id"))
-    rows = carts.actions.filter(_.role == "cart").mutate(most_pieces=pieces)
-    cart = ibis.window(group_by="cart_id", order_by="position")
-    rows = rows.mutate(next_at=_.occurred_at.lead().over(cart))
-    filled = (_.total > 0) | (_.most_pieces == 0)
-    end = ibis.literal(carts.as_of).cast(rows.occurred_at.type())
-    rows = rows.mutate(until=_.next_at.coalesce(ibis.ifelse(filled, end, _.occurred_at)))
-    gap = _.until.delta(_.occurred_at, unit="microsecond")
-    rows = rows.filter((gap >= round(idle_hours * HOUR)) & (_.event != "purchase"))
+    rows = pauses(carts.actions, carts.as_of).filter(_.idle >= round(idle_hours * HOUR))
     left = rows.group_by("cart_id").agg(left_at=_.occurred_at.min())
     known = carts.table.select("cart_id", "person_id", "bought_at")
     spells = left.join(known, "cart_id")
+    end = ibis.literal(carts.as_of).cast(spells.left_at.type())
     until = spells.bought_at.coalesce(end)
     return spells.select(
         "cart_id",
