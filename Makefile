@@ -14,12 +14,12 @@ report: $(VENV)/.ready $(DEMO)  ## install, simulate the demo shop, run every no
 
 test: $(VENV)/.ready-test  ## the whole test suite
 	$(BIN)/ruff check .
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not proof"
+	$(BIN)/pytest -n 2 -m "not proof"
 
 quick: $(VENV)/.ready-test  ## a short run: a small demo week and the fast tests
 	$(BIN)/cdp simulate --out data/quick --customers 2000 --weeks 30 --seed 7
 	$(BIN)/cdp weekly --shop data/quick/shop.toml --out reports/quick
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not proof and not spark and not browser and not slow"
+	$(BIN)/pytest -n 2 -m "not proof and not spark and not browser and not slow"
 
 proof: $(VENV)/.ready-test  ## the long simulations that hold the error rates
 	$(BIN)/pytest -n 2 -m proof

@@ -11,9 +11,20 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ENGINES = (
     "duckdb",
-    # One worker runs all Spark tests (pytest -n 2 --dist loadgroup), so one session is enough.
-    pytest.param("pyspark", marks=[pytest.mark.spark, pytest.mark.xdist_group("spark")]),
+    pytest.param("pyspark", marks=pytest.mark.spark),
 )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """One worker runs all Spark tests (their names say so), since one session is enough."""
+    from xdist.scheduler.loadscope import LoadScopeScheduling
+
+    class SparkOnOneWorker(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return "spark" if "spark" in nodeid else nodeid
+
+    return SparkOnOneWorker(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -125,7 +125,6 @@ def test_12000_random_logs_on_duckdb(duckdb_con, make_table, monkeypatch, seed):
 
 
 @pytest.mark.spark
-@pytest.mark.xdist_group("spark")
 @settings(max_examples=3, **SETTINGS)
 @given(seed=st.integers(0, 10**9))
 def test_the_same_body_on_spark(spark_con, make_table, monkeypatch, seed):
