@@ -29,13 +29,13 @@ BUSY = 2_000
 SMALL_LOG = 2_000_000
 
 
-def chains(plan: Plan, busy: bool) -> list[ir.Table]:
-    """One table per step: a row per chain end, with the keys, `start`, `t` and `prev`.
+def chains(plan: Plan, busy: bool, previous: bool = False) -> list[ir.Table]:
+    """One table per step: a row per chain end, with the keys, `start` and `t`.
 
-    `prev` is the instant of the step before. With attempts "any" and "first" a row is an
-    instant of the step and `start` its latest start; with "every" it is a start and `t` an
-    instant at which that start reaches the step, the first one alone where the order is the
-    only rule. `busy` says that some unit has very many rows.
+    With attempts "any" and "first" a row is an instant of the step and `start` its latest
+    start; with "every" it is a start and `t` an instant at which that start reaches the step,
+    the first one alone where the order is the only rule. `busy` says that some unit has very
+    many rows; `previous` asks for `prev` too, the instant of the step before.
     """
     first = plan.rows(plan.steps[0], starts=True)
     if plan.attempts == "first":
@@ -45,6 +45,8 @@ def chains(plan: Plan, busy: bool) -> list[ir.Table]:
     if plan.attempts == "every":
         first = first.select(*plan.keys, "t").distinct()
     reached = [_begun(plan, first)]
+    if previous:
+        reached[0] = reached[0].mutate(prev=reached[0].t)
     breaks = _breaks(plan)
     crowd = _crowd(plan) if busy else None
     for k in range(1, len(plan.steps)):
@@ -54,10 +56,10 @@ def chains(plan: Plan, busy: bool) -> list[ir.Table]:
         if crowd is None:
             met = _by_join(plan, k, reached[-1], rows)
         else:
-            calm = _by_join(plan, k, reached[-1], rows.anti_join(crowd, plan.keys))
-            kept = reached[-1].semi_join(crowd, plan.keys)
-            met = calm.union(_by_sweep(plan, k, kept, rows.semi_join(crowd, plan.keys)))
-        reached.append(_best(plan, met))
+            calm = _by_join(plan, k, reached[-1], rows.anti_join(crowd, "unit"))
+            kept = reached[-1].semi_join(crowd, "unit")
+            met = calm.union(_by_sweep(plan, k, kept, rows.semi_join(crowd, "unit")))
+        reached.append(_best(plan, met, previous))
     return reached
 
 
@@ -67,7 +69,7 @@ def starts(plan: Plan) -> ir.Table:
 
 
 def _begun(plan: Plan, first: ir.Table) -> ir.Table:
-    return first.select(*plan.keys, start=first.t, t=first.t, prev=first.t)
+    return first.select(*plan.keys, start=first.t, t=first.t)
 
 
 def has_crowd(plan: Plan) -> bool:
@@ -90,9 +92,10 @@ def last_break(plan: Plan) -> ir.Table | None:
 
 
 def _crowd(plan: Plan, share: float = 1) -> ir.Table:
-    rows = plan.any_rows(plan.steps[1:])
-    counted = rows.group_by(plan.keys).agg(n_rows=rows.count())
-    return counted.filter(counted.n_rows > BUSY * share).select(*plan.keys)
+    # Rows that no step will take in the end may count too: that costs time, never exactness.
+    rows = plan.serving(plan.steps[1:])
+    counted = rows.group_by(unit=rows[plan.unit]).agg(n_rows=rows.count())
+    return counted.filter(counted.n_rows > BUSY * share).select("unit")
 
 
 def _breaks(plan: Plan) -> ir.Table | None:
@@ -133,14 +136,16 @@ def _allowed(plan: Plan, k: int, met: ir.Table) -> ir.Table:
     return met.filter(*rules).select(*plan.keys, "start", "t", "at")
 
 
-def _best(plan: Plan, met: ir.Table) -> ir.Table:
+def _best(plan: Plan, met: ir.Table, previous: bool) -> ir.Table:
+    prev = {"prev": met.at.max()} if previous else {}
     if plan.attempts != "every":
-        best = met.group_by([*plan.keys, "t"]).agg(start=met.start.max(), prev=met.at.max())
+        best = met.group_by([*plan.keys, "t"]).agg(start=met.start.max(), **prev)
     elif plan.bounded:
-        best = met.group_by([*plan.keys, "start", "t"]).agg(prev=met.at.max())
+        by_end = [*plan.keys, "start", "t"]
+        best = met.group_by(by_end).agg(**prev) if prev else met.select(by_end).distinct()
     else:
-        best = met.group_by([*plan.keys, "start"]).agg(t=met.t.min(), prev=met.at.max())
-    return best.select(*plan.keys, "start", "t", "prev")
+        best = met.group_by([*plan.keys, "start"]).agg(t=met.t.min(), **prev)
+    return best.select(*plan.keys, "start", "t", *prev)
 
 
 def _carry(marks: ir.Table, rows: ir.Table, keys: list[str], strict: bool) -> ir.Table:

@@ -37,7 +37,8 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from cdp_lib.behaviour import standing
-from cdp_lib.behaviour.funnel_plan import COLUMNS, Step, make_plan, moment
+from cdp_lib.behaviour.funnel_plan import COLUMNS, Step, make_plan
+from cdp_lib.behaviour.micros import moment
 from cdp_lib.behaviour.pace import clicks_to_convert, time_to_convert
 
 __all__ = [

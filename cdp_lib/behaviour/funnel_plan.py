@@ -8,10 +8,10 @@ from operator import and_, or_
 from typing import Any
 
 import ibis
-import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pandas as pd
 
+from cdp_lib.behaviour.micros import MONDAY, WEEK, in_micros, micros
 from cdp_lib.checks import Refusal, above, one_of
 from cdp_lib.windows import instant
 
@@ -23,9 +23,6 @@ UNITS = {
 }
 ATTEMPTS = ("any", "first", "every")
 COLUMNS = ("step", "entered", "step_rate", "overall_rate", "abandonment_rate", "open")
-
-WEEK = 7 * 86_400 * 10**6
-MONDAY = 4 * 86_400 * 10**6  # 5 January 1970
 
 Condition = Callable[[ir.Table], ir.BooleanValue] | Mapping[str, Any]
 
@@ -106,15 +103,7 @@ class Plan:
 
     def any_rows(self, steps: Sequence[Step], starts: bool = False) -> ir.Table:
         """The rows that serve any of these steps, in one scan; columns as in `rows`."""
-        events = self.events
-        serves = [
-            reduce(and_, _conditions(events, step), events.event == step.event) for step in steps
-        ]
-        as_of = ibis.literal(self.as_of).cast("timestamp(6)")
-        known = [events[self.unit].notnull(), events.occurred_at < as_of]
-        if self.hold:
-            known.append(events[self.hold].notnull())
-        chosen = events.filter(reduce(or_, serves), *known)
+        chosen = self.known(self.serving(steps))
         columns = {"unit": chosen[self.unit]}
         if self.hold:
             columns["held"] = chosen[self.hold]
@@ -123,6 +112,22 @@ class Plan:
             columns["value"] = chosen[self.by]
         table = chosen.select(**columns)
         return self._in_weeks(table, starts) if self.weekly else table
+
+    def serving(self, steps: Sequence[Step]) -> ir.Table:
+        """The events that serve any of these steps, whole and unchecked."""
+        events = self.events
+        serves = [
+            reduce(and_, _conditions(events, step), events.event == step.event) for step in steps
+        ]
+        return events.filter(reduce(or_, serves))
+
+    def known(self, events: ir.Table) -> ir.Table:
+        """The events that the funnel reads: with a unit, a held value, and before `as_of`."""
+        as_of = ibis.literal(self.as_of).cast("timestamp(6)")
+        known = [events[self.unit].notnull(), events.occurred_at < as_of]
+        if self.hold:
+            known.append(events[self.hold].notnull())
+        return events.filter(*known)
 
     def _in_weeks(self, table: ir.Table, starts: bool) -> ir.Table:
         """Each row once for every ISO week whose starts it may still follow."""
@@ -135,40 +140,6 @@ class Plan:
             # The last start of that week lies before its end, so its window ends before this.
             parts.append(part.filter(part.t < part.week + WEEK + self.window))
         return ibis.union(*parts)
-
-
-@ibis.udf.scalar.builtin(name="epoch_us")
-def _epoch_us(moment) -> dt.int64:
-    """DuckDB's microseconds since 1970; Ibis's `delta` takes five times as long."""
-
-
-@ibis.udf.scalar.builtin(name="make_timestamp")
-def _make_timestamp(micros) -> dt.Timestamp(scale=6):
-    """DuckDB's instant from microseconds since 1970, which Ibis does not write."""
-
-
-@ibis.udf.scalar.builtin(name="timestamp_micros")
-def _timestamp_micros(micros) -> dt.Timestamp(timezone="UTC"):
-    """Spark's instant from microseconds since 1970."""
-
-
-def moment(micros: ir.IntegerValue) -> ir.TimestampValue:
-    """The instant that lies so many microseconds after 1970 began."""
-    if ibis.get_backend(micros).name == "duckdb":
-        return _make_timestamp(micros)
-    return _timestamp_micros(micros).cast("timestamp(6)")
-
-
-def micros(moment: ir.TimestampValue) -> ir.IntegerValue:
-    """Microseconds since 1970: whole numbers are compared, joined and cut into spans fastest."""
-    if ibis.get_backend(moment).name == "duckdb":
-        return _epoch_us(moment.cast("timestamp(6)"))
-    return moment.delta(ibis.timestamp("1970-01-01 00:00:00"), unit="microsecond").cast("int64")
-
-
-def in_micros(length: timedelta) -> int:
-    """A length of time as whole microseconds."""
-    return length // timedelta(microseconds=1)
 
 
 def make_plan(

@@ -8,7 +8,8 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from cdp_lib.behaviour import chains
-from cdp_lib.behaviour.funnel_plan import Plan, Step, make_plan, micros
+from cdp_lib.behaviour.funnel_plan import Plan, Step, make_plan
+from cdp_lib.behaviour.micros import micros
 from cdp_lib.checks import one_of
 
 HOUR = 3_600 * 10**6
@@ -95,7 +96,7 @@ def _attempt(plan: Plan) -> list[str]:
 def _first_arrivals(plan: Plan) -> ir.Table:
     """A row per unit (or attempt) and step it reached: `k`, `start`, `t`, `prev`, the unit."""
     attempt = _attempt(plan)
-    reached = chains.chains(plan, busy=chains.has_crowd(plan))
+    reached = chains.chains(plan, chains.has_crowd(plan), previous=True)
     parts = []
     for k, table in enumerate(reached[1:], 1):
         first = table.mutate(earliest=table.t.min().over(ibis.window(group_by=attempt)))

@@ -54,9 +54,12 @@ def _counts_alone(plan: Plan, busy: bool) -> pd.DataFrame:
     who = [*plan.keys, "start"] if plan.attempts == "every" else plan.units
     counts = []
     for k, table in enumerate(reached):
-        recent = table
+        entered = recent = table
         if k == 0 and plan.attempts == "any":
-            # Open starts are the newest rows: named by their instant, the rest is not scanned.
+            # Told apart from the chains, so that DuckDB does not keep all starts for a second
+            # reader; and open starts are the newest rows, so the rest is not scanned for them.
+            entered = plan.known(plan.serving(plan.steps[:1]))
+            entered = entered.select(unit=entered[plan.unit])
             oldest = ibis.literal(plan.as_of - timedelta(microseconds=plan.window))
             events = plan.events.filter(plan.events.occurred_at > oldest.cast("timestamp(6)"))
             recent = chains.starts(replace(plan, events=events))
@@ -64,7 +67,7 @@ def _counts_alone(plan: Plan, busy: bool) -> pd.DataFrame:
         still = still.filter(still.open)
         if k + 1 < len(reached):
             still = still.anti_join(reached[k + 1], who)
-        for what, rows in (("entered", table), ("open", still)):
+        for what, rows in (("entered", entered), ("open", still)):
             rows = rows.select(who) if who == ["unit"] else rows.select(who).distinct()
             n = rows["unit"].nunique() if who == ["unit"] else rows.count()
             counts.append(rows.agg(n=n).mutate(k=ibis.literal(k), what=ibis.literal(what)))
