@@ -6,14 +6,13 @@ A share counts carts; its interval takes the person as the unit of sampling (see
 from datetime import datetime
 
 import ibis
-import numpy as np
 import pandas as pd
 from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.behaviour.cart_states import STATES, STOPS, Carts
 from cdp_lib.behaviour.intervals import clustered_share, total
-from cdp_lib.checks import Refusal, one_of
+from cdp_lib.checks import one_of
 
 # Emptied carts were not left for good: somebody came back and decided.
 WAS_LEFT = _.first_left_at.notnull() & (_.state != "emptied")
@@ -190,24 +189,3 @@ def stopped_carts(carts: Carts, which: str, since: datetime | None = None) -> Ta
     lost = _.state == "abandoned" if which == "abandoned" else WAS_LEFT
     table = carts.table.filter(lost)
     return table if since is None else table.filter(_.first_left_at >= ibis.literal(since))
-
-
-def hide_small(table: pd.DataFrame, count: str = "n_people", least: int = 10) -> pd.DataFrame:
-    """Blank the figures of groups of fewer than `least` people; labels stay.
-
-    Where just one group would be blanked, the next smallest goes too, so that the hidden one
-    cannot be had by subtraction. A group of nobody may be shown. Raises Refusal where the
-    count column is missing. Adds the column `hidden`.
-    """
-    if count not in table.columns:
-        raise Refusal("count", count, "no such column", f"one of {', '.join(table.columns)}")
-    people = table[count]
-    hidden = (people > 0) & (people < least)
-    rest = people[~hidden & (people > 0)]
-    if hidden.sum() == 1 and len(rest):
-        hidden[rest.idxmin()] = True
-    figures = table.select_dtypes("number").columns
-    shown = table.copy()
-    shown[figures] = shown[figures].astype(float)
-    shown.loc[hidden, figures] = np.nan
-    return shown.assign(hidden=hidden)

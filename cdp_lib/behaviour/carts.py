@@ -12,7 +12,6 @@ from cdp_lib.behaviour.cart_lists import (
 )
 from cdp_lib.behaviour.cart_rates import (
     abandonment_rate,
-    hide_small,
     state_table,
     stop_table,
     weekly_table,
@@ -43,7 +42,6 @@ __all__ = [
     "delay_table",
     "driver_table",
     "free_shipping_gap_table",
-    "hide_small",
     "leaks",
     "price_drop_table",
     "read",

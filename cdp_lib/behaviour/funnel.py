@@ -38,6 +38,7 @@ import pandas as pd
 
 from cdp_lib.behaviour import standing
 from cdp_lib.behaviour.funnel_plan import COLUMNS, Step, make_plan
+from cdp_lib.behaviour.leaks import leaks
 from cdp_lib.behaviour.micros import moment
 from cdp_lib.behaviour.pace import clicks_to_convert, time_to_convert
 
@@ -45,6 +46,7 @@ __all__ = [
     "Step",
     "clicks_to_convert",
     "furthest_table",
+    "leaks",
     "step_table",
     "time_to_convert",
     "weekly_trend",

@@ -25,8 +25,8 @@ def table_html(
     """A pandas table as HTML text.
 
     `formats` gives a column's unit where its name does not announce it (`_rate`, `n_`,
-    `_hours`); `headings` its words. `people` names the column that counts people: rows that
-    count 1 to 9 are left out and the caption says how many. `currency` marks money.
+    `_hours`); `headings` its words. `people` names the column that counts people: small groups
+    are left out (`hide_small`) and a note says how many. `currency` marks money.
     """
     for place, names in (("formats", formats), ("headings", headings), ("people", [people])):
         for column in names or ():
@@ -65,9 +65,17 @@ def table_html(
 
 
 def hide_small(table: pd.DataFrame, people: str) -> pd.DataFrame:
-    """The rows of a table whose `people` column is 0, unknown, or at least 10."""
+    """The rows of a table that may be shown, by their `people` column.
+
+    Rows that count 1 to 9 people go. Where that is one row alone, the next smallest goes too, so
+    that the hidden one cannot be had by subtraction. Rows of nobody, or unknown, stay.
+    """
     counts = table[people]
-    return table[~((counts > 0) & (counts < wording.SMALL_GROUP)).fillna(False).astype(bool)]
+    small = ((counts > 0) & (counts < wording.SMALL_GROUP)).fillna(False).astype(bool)
+    shown = counts[~small & (counts > 0)]
+    if small.sum() == 1 and len(shown):
+        small[shown.idxmin()] = True
+    return table[~small]
 
 
 def cell_as_text(value: object, unit: str | None, currency: str = "") -> str:
@@ -97,8 +105,8 @@ def _right(is_number: bool) -> str:
 def _foot(n_hidden: int, n_more: int) -> str:
     notes = []
     if n_hidden > 0:
-        rows = "1 row counts" if n_hidden == 1 else f"{n_hidden:,} rows count"
-        notes.append(f"{rows} fewer than {wording.SMALL_GROUP} people, not shown")
+        rows = "1 row is" if n_hidden == 1 else f"{n_hidden:,} rows are"
+        notes.append(f"{rows} not shown: a group of fewer than {wording.SMALL_GROUP} people")
     if n_more > 0:
         notes.append(f"{n_more:,} further rows not shown")
     return f'<p class="foot">{"; ".join(notes)}.</p>' if notes else ""

@@ -6,7 +6,7 @@ import pytest
 from cart_logs import START, at, journeys, row
 
 from cdp_lib.behaviour import carts
-from cdp_lib.behaviour.cart_lists import price_now
+from cdp_lib.behaviour.cart_lists import price_now, size_table
 
 AS_OF = at(200)
 
@@ -98,3 +98,18 @@ def test_gaps_to_free_shipping_by_hand(found):
     assert table.n_carts.tolist() == [1, 1, 0, 1, 0, 0]  # 60 is not short, 44 by 6, 24 by 26
     assert table.share.sum() == pytest.approx(1)
     assert table.value.tolist()[:2] == [60.0, 44.0]
+
+
+def test_lists_are_sized_in_rows_people_and_known_customers(found, goods):
+    items = carts.abandoned_item_list(found, *goods)
+    sizes = size_table({"items": items, "none": items.filter(items.pieces > 99)})
+    assert sizes.to_dict("list") == {
+        "list": ["items", "none"],
+        "n_rows": [5, 0],
+        "n_people": [3, 0],
+        "n_known": [1, 0],
+    }
+
+
+def test_without_a_threshold_there_is_no_gap_to_fill(found):
+    assert carts.free_shipping_gap_table(found, None).empty

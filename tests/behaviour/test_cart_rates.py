@@ -152,16 +152,3 @@ def test_money_is_summed_over_people(duckdb_con):
     assert got.total == 7.0
     wanted = intervals.total(7.0, 3.0**2 + 4.0**2, 4.0)
     assert [got.low, got.high] == pytest.approx(np.array(wanted))
-
-
-def test_small_groups_are_hidden_and_cannot_be_had_by_subtraction():
-    table = pd.DataFrame(
-        {"g": list("abcd"), "n_people": [50, 9, 12, 0], "rate": [0.1, 0.2, 0.3, 0]}
-    )
-    shown = carts.hide_small(table)
-    assert shown.hidden.tolist() == [False, True, True, False]
-    assert shown.g.tolist() == list("abcd")
-    assert shown.rate.isna().tolist() == [False, True, True, False]
-    assert table.rate.tolist() == [0.1, 0.2, 0.3, 0]  # the table given stays as it was
-    with pytest.raises(Refusal, match="no such column"):
-        carts.hide_small(table, count="people")

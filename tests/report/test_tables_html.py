@@ -69,7 +69,14 @@ def test_groups_below_ten_people_are_left_out_and_counted():
     assert hide_small(table, "n_people")["city"].tolist() == ["a", "d", "e"]
     html = table_html(table, people="n_people")
     assert [row[0] for row in cells(html)[1:]] == ["a", "d", "e"]
-    assert "2 rows count fewer than 10 people, not shown." in html
+    assert "2 rows are not shown: a group of fewer than 10 people." in html
+
+
+def test_one_small_group_takes_the_next_smallest_along():
+    table = pd.DataFrame({"city": list("abcd"), "n_people": [50, 3, 20, 0]}, index=[7, 5, 3, 1])
+    assert hide_small(table, "n_people")["city"].tolist() == ["a", "d"]
+    alone = pd.DataFrame({"city": ["a"], "n_people": [3]})
+    assert hide_small(alone, "n_people").empty
 
 
 def test_a_long_table_is_cut_and_says_so():
