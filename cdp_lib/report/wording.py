@@ -59,10 +59,10 @@ def change_as_text(change: float, unit: str, currency: str = "") -> str:
 def unit_of_column(column: str) -> str | None:
     """The unit that a column's name announces, or None.
 
-    >>> unit_of_column("step_rate"), unit_of_column("n_carts"), unit_of_column("step")
-    ('share', 'count', None)
+    >>> [unit_of_column(name) for name in ("step_rate", "n_carts", "gross_per_week", "step")]
+    ['share', 'count', 'money', None]
     """
-    stem = column.removesuffix("_low").removesuffix("_high")
+    stem = column.removesuffix("_low").removesuffix("_high").removesuffix("_per_week")
     if stem.endswith(("_rate", "_share")) or stem in ("share", "rate") or stem.startswith("share_"):
         return "share"
     if stem.startswith("n_") or stem in ("entered", "open", "count", "attempts"):
@@ -128,6 +128,8 @@ def _compact(size: float, digits: int) -> str:
 def _span(hours: float) -> str:
     if hours == 0:
         return "0 h"
+    if hours < 1 / 60:
+        return f"{hours * 3600:.0f} s"
     if hours < 1:
         return f"{hours * 60:.0f} min"
     if hours < 48:
