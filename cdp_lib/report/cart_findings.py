@@ -13,6 +13,12 @@ from cdp_lib.report import wording
 from cdp_lib.report.findings import Headline, nothing
 
 WEEKS_SHOWN = 26
+# What vendors and surveys publish: shown beside the shop's own figure, used for nothing.
+CLAIMS = (
+    ("Carts that are abandoned", 0.70, None),
+    ("Left because of extra costs", 0.50, "extra_costs"),
+    ("Left because an account is asked for", 0.28, "account"),
+)
 
 
 def abandonment_rate_headline(
@@ -229,6 +235,26 @@ def driver_note(drivers: pd.DataFrame) -> str:
         f"({wording.interval_as_text(top.effect_low, top.effect_high, 'points')}). Nobody drew at "
         "random who met it, so only an experiment can say what removing it earns."
     )
+
+
+def claim_table(rate: pd.DataFrame, causes: pd.DataFrame) -> pd.DataFrame:
+    """Published figures beside the shop's own, a row per claim.
+
+    In: `cart_rates.abandonment_rate` and `drivers.cause_table`. Out: claim, published_share,
+    own_share, own_share_low, own_share_high (NaN where the log cannot tell), basis (measured or
+    inferred).
+    """
+    found = causes.set_index("cause")
+    rows = []
+    for claim, published, cause in CLAIMS:
+        row = {"claim": claim, "published_share": published}
+        for end in ("", "_low", "_high"):
+            if cause is None:
+                row[f"own_share{end}"] = rate.iloc[0][f"abandonment_rate{end}"]
+            else:
+                row[f"own_share{end}"] = found[f"share{end}"].get(cause, float("nan"))
+        rows.append(row | {"basis": "measured" if cause is None else "inferred"})
+    return pd.DataFrame(rows)
 
 
 def cart_limits(carts: Carts) -> str:

@@ -152,3 +152,14 @@ def test_limits_name_what_the_log_lacks():
     text = findings.cart_limits(carts)
     assert "135 purchases have no recorded cart" in text
     assert "no begin_checkout and no add_shipping_info" in text
+
+
+def test_claims_stand_beside_the_shops_own_figures():
+    causes = pd.DataFrame(
+        {"cause": ["account"], "share": [0.4], "share_low": [0.39], "share_high": [0.41]}
+    )
+    table = findings.claim_table(rates(), causes).set_index("claim")
+    assert table.own_share["Carts that are abandoned"] == 0.55
+    account = table.loc["Left because an account is asked for"]
+    assert (account.published_share, account.own_share, account.basis) == (0.28, 0.4, "inferred")
+    assert pd.isna(table.own_share["Left because of extra costs"]), "the log does not tell"
