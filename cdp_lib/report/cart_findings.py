@@ -13,6 +13,7 @@ from cdp_lib.report import wording
 from cdp_lib.report.findings import Headline, nothing
 
 WEEKS_SHOWN = 26
+MANY_OPEN = 0.25  # share of open carts above which the closed ones are mostly quick purchases
 # What vendors and surveys publish: shown beside the shop's own figure, used for nothing.
 CLAIMS = (
     ("Carts that are abandoned", 0.70, None),
@@ -29,7 +30,7 @@ def abandonment_rate_headline(
     In: `cart_rates.abandonment_rate` (one row) and `cart_rates.weekly_table`.
     """
     row, n_open = rate.iloc[0], int(weeks.n_open.sum())
-    if n_open > row.n_carts:
+    if n_open > MANY_OPEN * (n_open + row.n_carts):
         return replace(
             nothing(
                 "Carts abandoned",

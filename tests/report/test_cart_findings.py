@@ -56,6 +56,9 @@ def test_a_log_whose_carts_are_mostly_open_waits():
     headline = findings.abandonment_rate_headline(rates(12, 0), weeks(0.0, n_open=61), 36)
     assert (headline.value, headline.verdict) == (None, "wait 2 days")
     assert "61 of 73 carts" in headline.sentence
+    # REES46's three hours: 65 carts were bought at once, 53 are open, none can be abandoned yet.
+    hours = findings.abandonment_rate_headline(rates(65, 0), weeks(0.0, n_open=53), 24)
+    assert hours.verdict == "wait 1 days"
 
 
 def test_no_cart_is_said_so():
