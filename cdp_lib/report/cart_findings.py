@@ -30,6 +30,7 @@ def abandonment_rate_headline(
     In: `cart_rates.abandonment_rate` (one row) and `cart_rates.weekly_table`.
     """
     row, n_open = rate.iloc[0], int(weeks.n_open.sum())
+    days = math.ceil(idle_hours / 24)
     if n_open > MANY_OPEN * (n_open + row.n_carts):
         return replace(
             nothing(
@@ -38,7 +39,7 @@ def abandonment_rate_headline(
                 f"{n_open:,} of {n_open + int(row.n_carts):,} carts had an action in the last "
                 f"{wording.as_text(idle_hours, 'hours')}: too early to tell.",
             ),
-            verdict=f"wait {math.ceil(idle_hours / 24)} days",
+            verdict=f"wait {days} day{'s' if days > 1 else ''}",
         )
     if not row.n_carts:
         return nothing("Carts abandoned", "share", "The log has no cart.")

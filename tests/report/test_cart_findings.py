@@ -58,7 +58,7 @@ def test_a_log_whose_carts_are_mostly_open_waits():
     assert "61 of 73 carts" in headline.sentence
     # REES46's three hours: 65 carts were bought at once, 53 are open, none can be abandoned yet.
     hours = findings.abandonment_rate_headline(rates(65, 0), weeks(0.0, n_open=53), 24)
-    assert hours.verdict == "wait 1 days"
+    assert hours.verdict == "wait 1 day"
 
 
 def test_no_cart_is_said_so():
