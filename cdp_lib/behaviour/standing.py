@@ -11,8 +11,9 @@ from cdp_lib.behaviour import anyorder, chains
 from cdp_lib.behaviour.funnel_plan import Plan
 from cdp_lib.checks import Refusal
 
-# Rows that one pass may hold on DuckDB: a few GiB at most.
-ROWS_PER_PASS = 30_000_000
+# Rows of the log that one pass on DuckDB takes: a few GiB at most. Plain counting streams the
+# starts by; a breakdown, a trend or "every" keeps a row for each unit or start.
+ROWS_PER_PASS = {"streamed": 150_000_000, "kept": 30_000_000}
 
 
 def furthest(plan: Plan) -> ir.Table:
@@ -26,10 +27,11 @@ def depth_counts(plan: Plan, partitions: int | str) -> pd.DataFrame:
     On DuckDB the units are worked through in hash parts, so that memory stays bounded.
     """
     duckdb = ibis.get_backend(plan.events).name == "duckdb"
-    parts = _n_partitions(plan, partitions) if duckdb else 1
-    busy = chains.has_crowd(plan)
     # DuckDB computes a chain once for all its readers; elsewhere a single reader is cheaper.
     alone = duckdb and plan.ordered and not (plan.by or plan.weekly)
+    streamed = alone and plan.attempts != "every"
+    parts = _n_partitions(plan, partitions, streamed) if duckdb else 1
+    busy = chains.has_crowd(plan)
     counts = _counts_alone if alone else _counts_by_value
     frames = []
     for part in range(parts):
@@ -172,9 +174,10 @@ def _hash(value) -> ibis.dtype("uint64"):
     """DuckDB's own hash, unsigned; Ibis's `hash` takes four times as long to make it signed."""
 
 
-def _n_partitions(plan: Plan, partitions: int | str) -> int:
+def _n_partitions(plan: Plan, partitions: int | str, streamed: bool) -> int:
     if partitions == "auto":
-        return 1 + int(plan.events.count().execute()) // ROWS_PER_PASS
+        n_rows = ROWS_PER_PASS["streamed" if streamed else "kept"]
+        return 1 + int(plan.events.count().execute()) // n_rows
     if not isinstance(partitions, int) or partitions < 1:
         raise Refusal("partitions", partitions, "not a number of parts", 'pass 1, 8, or "auto"')
     return partitions
