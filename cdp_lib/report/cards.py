@@ -113,7 +113,9 @@ def _tone(rose: bool, higher_is: str) -> str:
 def _foot(
     headline: Mapping, previous: Mapping | None, history: Sequence[float | None], since: str
 ) -> str:
-    series = [*history, headline["value"]] if history else list(headline.get("trend", ()))
+    # Two or three points make a slope out of noise.
+    told = sum(value is not None for value in history) >= 3
+    series = [*history, headline["value"]] if told else list(headline.get("trend", ()))
     n = headline.get("n")
     behind = f'<span class="behind">n = {escape(wording.as_text(n, "count"))}</span>' if n else ""
     return change_html(headline, previous, since) + behind + sparkline_svg(series)

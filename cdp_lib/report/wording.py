@@ -52,6 +52,8 @@ def change_as_text(change: float, unit: str, currency: str = "") -> str:
     >>> change_as_text(-0.012, "share"), change_as_text(3, "count")
     ('−1.2 points', '+3')
     """
+    if unit == "share" and abs(change) < 0.0005:
+        return "0.0 points"
     text = as_text(change, "points" if unit == "share" else unit, currency)
     return text if text.startswith("−") or text == UNKNOWN else f"+{text}"
 

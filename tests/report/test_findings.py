@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdp_lib.checks import Refusal
-from cdp_lib.report import Headline
+from cdp_lib.report import Headline, wording
 from cdp_lib.report.cards import card_html, change_html, sparkline_svg
 from cdp_lib.report.findings import HEADLINE_MIME
 
@@ -153,3 +153,16 @@ def test_a_sparkline_stays_in_its_box_and_skips_unknown_weeks(values):
     assert points == sorted(points, key=lambda point: point[0])
     highest = max(range(len(known)), key=known.__getitem__)
     assert points[highest][1] == min(y for _, y in points)
+
+
+def test_a_card_draws_earlier_weeks_once_there_are_three_of_them():
+    one = Headline("Rate", 0.4, 0.3, 0.5, "share", 100, "watch", "As it is.", trend=(0.1, 0.2))
+    few = card_html(one.to_json(), history=[0.1, None, 0.3])
+    many = card_html(one.to_json(), history=[0.1, 0.2, None, 0.3])
+    assert 'aria-label="2 weeks' in few, "its own trend stands in"
+    assert 'aria-label="5 weeks' in many
+
+
+def test_a_change_that_rounds_to_nothing_has_no_sign():
+    assert wording.change_as_text(-0.0004, "share") == "0.0 points"
+    assert wording.change_as_text(-0.0006, "share") == "−0.1 points"

@@ -102,7 +102,8 @@ def test_the_overview_compares_with_the_week_before(place):
     done = weekly("shop.toml", only=["01"])
     html = (done.folder / "index.html").read_text()
     # Two weeks of 56 purchases each had passed, now three.
-    assert "▲ +56 since last week" in html and html.count("<svg") == 1
+    assert "▲ +56 since last week" in html
+    assert "<svg" not in html, "two points make a slope out of noise"
 
 
 def test_what_is_not_run_again_keeps_its_page(place):
