@@ -28,7 +28,7 @@ lab: $(VENV)/.ready $(DEMO)  ## JupyterLab on the notebooks, kernel ready
 	$(BIN)/jupyter lab notebooks $(LAB)
 
 bench: $(VENV)/.ready-test  ## speed beside peers
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py --sizes 1,10,100
 
 format: $(VENV)/.ready-test  ## format the code and normalise the notebooks
 	$(BIN)/ruff check --fix .
