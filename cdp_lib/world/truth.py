@@ -32,7 +32,7 @@ from cdp_lib.world.simulate import BEYOND_DAYS
 
 ACTIONS = (
     "visit", "view_item", "add_to_cart", "begin_checkout", "add_shipping_info", "add_payment_info",
-    "purchase",
+    "purchase", "use_coupon",
 )  # fmt: skip
 
 
@@ -71,7 +71,8 @@ def probability(
 ) -> pd.Series:
     """True probability of at least one `event` in [start, start + horizon_days), by person_id.
 
-    `event` is one of ACTIONS; a visit is any session with more than an app_remove or push_off.
+    `event` is one of ACTIONS; use_coupon is an order with a coupon of one's own, campaigns' offers
+    apart; a visit is any session with more than an app_remove or push_off.
     `given="alive"`: of a person who is alive at `start`, whatever the log shows; NaN before the
     person's arrival. `given="entered"`: of a person of whom it is only known that they arrived
     before; the chance to be still alive is a factor. `given="truth"`: 0 for those whose life was
@@ -143,6 +144,9 @@ def action_rates(
         "add_payment_info": (cart * (1 - left + trust), buys_later, cart * later * (left - trust)),
         "purchase": (cart * (1 - left), buys_later, buys_later),
     }  # fmt: skip
+    # Each order draws its coupon by itself, so coupons are purchases thinned once more.
+    coupon = world.coupon_rate * people["discount_affinity"].to_numpy()
+    rates["use_coupon"] = tuple(coupon * rate for rate in rates["purchase"])
     return rates[event]
 
 

@@ -18,6 +18,9 @@ def seen(quiet) -> pd.DataFrame:
     owner = quiet.truth.table("carts").set_index("cart_id")["person_id"]
     events["person_id"] = events["cart_id"].map(owner).fillna(events["customer_id"])
     known = events.dropna(subset=["person_id"])
+    cheaper = quiet.table("orders").query("discount > 0").order_id
+    coupons = known[known["order_id"].isin(cheaper) & (known["event"] == "purchase")]
+    known = pd.concat([known, coupons.assign(event="use_coupon")])
     return known[known["event"].isin(ACTIONS)][["person_id", "event", "occurred_at"]]
 
 
