@@ -1,0 +1,1 @@
+"""What customers will do: outcomes, propensities, and how good they are."""
