@@ -1,7 +1,8 @@
 """One funnel, many ways: view, cart, checkout, purchase of a visitor within 24 hours.
 
 Each peer takes the path of a Parquet log and returns the visitors that enter each step. All but
-`retentioneering` mean the same: the longest ordered chain inside the window from any start.
+`retentioneering` mean the same: the longest ordered chain inside the window from any start. The
+workbench and the queries by hand count the visitors still open at each step too; the rest do not.
 Run as `python funnel_peers.py PEER LOG`, it prints one line of JSON.
 """
 
@@ -23,15 +24,26 @@ def workbench(path: str) -> Callable[[], list[int]]:
 
     con = ibis.duckdb.connect()
     con.raw_sql("SET enable_progress_bar = false")
-    return lambda: funnel.step_table(con.read_parquet(path), STEPS, HOURS)["entered"].tolist()
+
+    def count() -> list[int]:
+        table = funnel.step_table(con.read_parquet(path), STEPS, HOURS)
+        return [*table["entered"], *table["open"].iloc[1:]]
+
+    return count
 
 
-def _sql(query: str) -> Callable[[], list[int]]:
+def _sql(path: str, query: str) -> Callable[[], list[int]]:
+    """Asks for the log's end first: a constant prunes what a subquery would not."""
     import duckdb
 
     con = duckdb.connect()
     con.execute("SET enable_progress_bar = false")
-    return lambda: list(con.execute(query).fetchone())
+
+    def count() -> list[int]:
+        newest = con.execute(f"SELECT epoch_us(max(occurred_at)) FROM '{path}'").fetchone()[0]
+        return list(con.execute(query.replace("{oldest}", str(newest + 1 - MICROS))).fetchone())
+
+    return count
 
 
 def _step(path: str, k: int) -> str:
@@ -42,7 +54,7 @@ def _step(path: str, k: int) -> str:
 
 
 def _chained(path: str, step: str, first: str) -> str:
-    """A query with a common table per step; `{k}` and `{before}` vary in `step`."""
+    """A query with a common table per step; `{rows}` and `{before}` vary in `step`."""
     parts = [f"c0 AS ({first})"]
     for k in range(1, len(STEPS)):
         parts.append(
@@ -50,6 +62,13 @@ def _chained(path: str, step: str, first: str) -> str:
         )
     counts = [f"(SELECT count(DISTINCT u) FROM {_step(path, 0)})"]
     counts += [f"(SELECT count(DISTINCT u) FROM c{k})" for k in range(1, len(STEPS))]
+    recent = _step(path, 0).replace("WHERE", "WHERE occurred_at > make_timestamp({oldest}) AND")
+    open_at = [recent, *(f"(FROM c{k} WHERE s > {{oldest}})" for k in range(1, len(STEPS) - 1))]
+    counts += [
+        f"(SELECT count(DISTINCT u) FROM {table} c "
+        f"WHERE NOT EXISTS (FROM c{k + 1} d WHERE d.u = c.u))"
+        for k, table in enumerate(open_at)
+    ]
     return f"WITH {', '.join(parts)} SELECT {', '.join(counts)}"
 
 
@@ -64,7 +83,7 @@ def sql_join(path: str) -> Callable[[], list[int]]:
         FROM (SELECT u, t, unnest([t // {MICROS}, t // {MICROS} - 1]) AS b FROM {{rows}}) r
         JOIN (SELECT *, s // {MICROS} AS b FROM {{before}}) c ON r.u = c.u AND r.b = c.b
         WHERE r.t >= c.t AND r.t < c.s + {MICROS} GROUP BY 1, 2"""
-    return _sql(_chained(path, step, _starts(path)))
+    return _sql(path, _chained(path, step, _starts(path)))
 
 
 def sql_asof(path: str) -> Callable[[], list[int]]:
@@ -72,7 +91,7 @@ def sql_asof(path: str) -> Callable[[], list[int]]:
     step = f"""
         SELECT r.u, r.t, c.s FROM {{rows}} r ASOF JOIN {{before}} c ON r.u = c.u AND r.t >= c.t
         WHERE r.t < c.s + {MICROS}"""
-    return _sql(_chained(path, step, _starts(path)))
+    return _sql(path, _chained(path, step, _starts(path)))
 
 
 def sql_window(path: str) -> Callable[[], list[int]]:
@@ -94,7 +113,15 @@ def sql_window(path: str) -> Callable[[], list[int]]:
         f"count(DISTINCT u) FILTER (e = '{STEPS[k]}' AND t < s{k - 1} + {MICROS})"
         for k in range(1, len(STEPS))
     ]
-    return _sql(f"WITH {', '.join(parts)} SELECT {', '.join(counts)} FROM r{len(STEPS)}")
+    table = f"r{len(STEPS)}"
+    ends = [f"t < s{k} + {MICROS} AND s{k} > {{oldest}}" for k in range(len(STEPS))]
+    counts += [
+        f"(SELECT count(DISTINCT u) FROM {table} c WHERE e = '{STEPS[k]}' AND {ends[k]} AND NOT "
+        f"EXISTS (FROM {table} d WHERE d.u = c.u AND e = '{STEPS[k + 1]}' AND t < s{k} + {MICROS}))"
+        for k in range(len(STEPS) - 1)
+    ]
+    parts[-1] = parts[-1].replace(" AS (", " AS MATERIALIZED (", 1)
+    return _sql(path, f"WITH {', '.join(parts)} SELECT {', '.join(counts)} FROM {table}")
 
 
 def polars(path: str) -> Callable[[], list[int]]:
@@ -179,4 +206,6 @@ if __name__ == "__main__":
     begun, busy = time.perf_counter(), time.process_time()
     entered = run()
     seconds, cpu = time.perf_counter() - begun, time.process_time() - busy
-    print(json.dumps({"entered": [int(n) for n in entered], "seconds": seconds, "cpu": cpu}))
+    entered = [int(n) for n in entered]
+    counts = {"entered": entered[: len(STEPS)], "open": entered[len(STEPS) :]}
+    print(json.dumps({**counts, "seconds": seconds, "cpu": cpu}))

@@ -26,7 +26,8 @@ from cdp_lib.behaviour.funnel_plan import Plan
 
 # A unit with more rows than this in the later steps goes by the running maximum.
 BUSY = 2_000
-SMALL_LOG = 2_000_000
+# Rows of a large log that are looked at to find such units.
+SHOWN = 500_000
 
 
 def chains(plan: Plan, busy: bool, previous: bool = False) -> list[ir.Table]:
@@ -78,9 +79,10 @@ def has_crowd(plan: Plan) -> bool:
     if plan.attempts == "every" or not plan.ordered:
         return False
     events, share = plan.events, 1.0
-    if ibis.get_backend(events).name == "duckdb" and events.count().execute() > SMALL_LOG:
-        # A tenth of the log shows who is in a crowd; a miss costs time, never exactness.
-        share = 0.1
+    if ibis.get_backend(events).name == "duckdb":
+        # A part of the log shows who is in a crowd; a miss costs time, never exactness.
+        share = max(0.01, min(1.0, SHOWN / max(1, events.count().execute())))
+    if share < 1:
         events = events.sample(share, method="block")
     return bool(_crowd(replace(plan, events=events), share).count().execute())
 

@@ -53,7 +53,8 @@ class Plan:
 
     `unit`, `hold` and `by` are columns of `events`, `window` and `within` are microseconds,
     `strict(k)` says that step k must come later than step k - 1 and not at the same instant,
-    `weekly` that each unit is counted once in every ISO week in which it starts.
+    `weekly` that each unit is counted once in every ISO week in which it starts, `cut` that there
+    may be rows at or after `as_of`.
     """
 
     events: ir.Table
@@ -67,6 +68,7 @@ class Plan:
     exclude: tuple[Step, ...]
     as_of: datetime
     weekly: bool = False
+    cut: bool = True
 
     @property
     def units(self) -> list[str]:
@@ -123,8 +125,9 @@ class Plan:
 
     def known(self, events: ir.Table) -> ir.Table:
         """The events that the funnel reads: with a unit, a held value, and before `as_of`."""
-        as_of = ibis.literal(self.as_of).cast("timestamp(6)")
-        known = [events[self.unit].notnull(), events.occurred_at < as_of]
+        known = [events[self.unit].notnull(), events.occurred_at.notnull()]
+        if self.cut:
+            known[1] = events.occurred_at < ibis.literal(self.as_of).cast("timestamp(6)")
         if self.hold:
             known.append(events[self.hold].notnull())
         return events.filter(*known)
@@ -189,7 +192,18 @@ def make_plan(
     else:
         end = instant(as_of)
     return Plan(
-        events, checked, window, unit_column, hold, by, ordered, attempts, excluded, end, weekly
+        events=events,
+        steps=checked,
+        window=window,
+        unit=unit_column,
+        hold=hold,
+        by=by,
+        ordered=ordered,
+        attempts=attempts,
+        exclude=excluded,
+        as_of=end,
+        weekly=weekly,
+        cut=as_of is not None,
     )
 
 
