@@ -26,26 +26,34 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the contract: its grain, its key, the instant that `as_of` cuts, its columns."""
+    """A table of the contract: its grain, its key, the instants that `as_of` cuts, its columns.
+
+    cut_by: when a row happened. known_by: from when on it was known, where that may be later.
+    versioned: a row is one version of what its key names, valid from `known_by` on.
+    """
 
     name: str
     grain: str
     key: tuple[str, ...]
     cut_by: str | None
     columns: tuple[Column, ...]
+    known_by: str | None = None
+    versioned: bool = False
 
     def column(self, name: str) -> Column | None:
         """The column of that name, or None."""
         return next((column for column in self.columns if column.name == name), None)
 
 
-def _table(name: str, grain: str, key: str, cut_by: str | None, columns: str) -> Table:
+def _table(
+    name: str, grain: str, key: str, cut_by: str | None, columns: str, **known: str | bool
+) -> Table:
     parsed = []
     for line in columns.strip().splitlines():
         head, meaning = line.split("|")
         column, dtype = head.split()
         parsed.append(Column(column.rstrip("!"), dtype, column.endswith("!"), meaning.strip()))
-    return Table(name, grain, tuple(key.split()), cut_by, tuple(parsed))
+    return Table(name, grain, tuple(key.split()), cut_by, tuple(parsed), **known)
 
 
 # A "!" marks a column that a shop must have, if it has the table at all.
@@ -75,7 +83,8 @@ CONTRACT = {
             city string            | city of the visit
             shipping_cost float64  | shipping cost shown at this step
             error string           | error shown
-        """),
+            received_at timestamp  | when the row reached the log; none where as it happened
+        """, known_by="received_at"),
         _table("orders", "one order", "order_id", "ordered_at", """
             order_id! string      | id of the order
             customer_id! string   | who ordered
@@ -85,7 +94,8 @@ CONTRACT = {
             shipping float64      | shipping paid by the customer
             cost float64          | cost of the goods
             channel string        | web, app, store …
-        """),
+            received_at timestamp | when the row reached the log; none where as it happened
+        """, known_by="received_at"),
         _table("order_lines", "a product in an order", "order_id product_id", None, """
             order_id! string    | the order
             product_id! string  | the product
@@ -109,7 +119,8 @@ CONTRACT = {
             push_opt_in boolean     | may get push messages
             sms_opt_in boolean      | may get SMS
             whatsapp_opt_in boolean | may get WhatsApp messages
-        """),
+            valid_from timestamp    | first instant of this version; none where it always held
+        """, known_by="valid_from", versioned=True),
         _table("products", "a product", "product_id", None, """
             product_id! string | id of the product
             name string        | name shown
@@ -141,7 +152,8 @@ CONTRACT = {
             opened_at timestamp       | first opened
             clicked_at timestamp      | first clicked
             unsubscribed_at timestamp | opted out from it
-        """),
+            received_at timestamp     | when the row reached the log; none where as it happened
+        """, known_by="received_at"),
         _table(
             "assignments", "a unit drawn into an arm", "experiment_id unit_id", "assigned_at",
             """

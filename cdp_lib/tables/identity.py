@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import ibis
+from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.checks import above
@@ -79,6 +80,31 @@ def links(events: Table, identities: Table | None = None) -> Table:
     if identities is not None:
         pairs = pairs.union(identities.select("visitor_id", "customer_id"))
     return pairs.distinct()
+
+
+def owned(events: Table, pairs: Table, visits: Table | None = None) -> Table:
+    """The events that belong to a customer, with `owner_id`: whose they are by `stitch`.
+
+    In: events; `links` of the log; and, to share out what a shared device did, what `sessions`
+    made of that log, from which `events` must then come. Cheaper than `stitch` where only
+    customers count: two small tables are joined instead of one row a visit.
+    """
+    seen = pairs.group_by("visitor_id").aggregate(n__=_.count(), only__=_.customer_id.min())
+    joined = events.left_join(seen.filter(_.n__ == 1).drop("n__"), "visitor_id")
+    customers = [joined.customer_id, joined.only__]
+    joined = joined.select(*events.columns, owner_id=ibis.coalesce(*customers))
+    if visits is not None:
+        shared = visits.filter(visits.customer_id.notnull()).semi_join(
+            seen.filter(_.n__ > 1), "visitor_id"
+        )
+        alone = shared.group_by("session_id").aggregate(
+            least__=_.customer_id.min(), most__=_.customer_id.max()
+        )
+        alone = alone.filter(_.least__ == _.most__).drop("most__")
+        joined = joined.left_join(alone, "session_id")
+        customer = ibis.coalesce(joined.owner_id, joined.least__)
+        joined = joined.select(*events.columns, owner_id=customer)
+    return joined.filter(joined.owner_id.notnull())
 
 
 def stitch(visits: Table, identities: Table | None = None) -> Table:

@@ -143,7 +143,8 @@ def _key(
     contract: Table, spec: TableSpec, given: frozenset[str], extras: Mapping[str, Value]
 ) -> tuple[str, ...]:
     if spec.key is None:
-        return contract.key if given.issuperset(contract.key) else ()
+        versions = (contract.known_by,) if contract.versioned and contract.known_by in given else ()
+        return (*contract.key, *versions) if given.issuperset(contract.key) else ()
     for name in spec.key:
         if name not in given and name not in extras:
             raise Refusal(

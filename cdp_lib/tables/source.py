@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -13,10 +13,11 @@ import ibis
 from ibis.expr.types import Table
 
 from cdp_lib.checks import MissingTable, Refusal, one_of
-from cdp_lib.tables import identity
+from cdp_lib.tables import identity, known
 from cdp_lib.tables.config import ShopFile, TableSpec, read_shop_file
 from cdp_lib.tables.contract import CONTRACT
 from cdp_lib.tables.engine import connect, files_of, read_files, select_from
+from cdp_lib.tables.keys import newest_version, one_row_a_key, repeated
 from cdp_lib.tables.mapping import Mapped, to_contract
 from cdp_lib.tables.rules import Rule, bad, rules_for
 from cdp_lib.windows import instant
@@ -56,17 +57,34 @@ class Shop:
     is read until one is executed. `cdp_lib.tables.check` counts what was set aside.
     """
 
-    def __init__(self, file: ShopFile, con: BaseBackend, as_of: datetime | None) -> None:
-        self.file, self.con, self._as_of = file, con, as_of
+    def __init__(
+        self, file: ShopFile, con: BaseBackend, as_of: datetime | None, whole: Shop | None = None
+    ) -> None:
+        self.file, self.con, self._as_of, self._whole = file, con, as_of, whole
         self.name, self.path, self.currency = file.name, file.path, file.currency
         self.settings, self.experiments = file.settings, file.experiments
         self.engine = con.name
         self._prefix = f"cdp_{next(_opened)}"
+        self._everything: dict[str, Mapped] = {} if whole is None else whole._everything
         self._mapped: dict[str, Mapped] = {}
         self._tables: dict[str, Table] = {}
         self._repeats: dict[str, Table | None] = {}
-        if self.engine == "duckdb":
+        if self.engine == "duckdb" and whole is None:
             con.raw_sql("SET TimeZone = 'UTC'")
+
+    def at(self, moment: str | date | datetime) -> Shop:
+        """The same shop as it was known at `moment`, which is then its `as_of`; nothing is read.
+
+        Rows that happened or were received from `moment` on are not there; a customer is the
+        version valid then; a permission is what it was before its first later change. The two
+        shops share the engine and what was read. Raises Refusal for a moment after `as_of`.
+        """
+        moment, whole = instant(moment, "moment"), self._whole or self
+        if moment > self.as_of:
+            raise Refusal(
+                "moment", str(moment), f"the data ends at {self.as_of}", "name an earlier one"
+            )
+        return self if moment == self.as_of else Shop(self.file, self.con, moment, whole)
 
     def __repr__(self) -> str:
         return f"Shop({self.name!r}, {', '.join(self.tables)}, engine={self.engine!r})"
@@ -110,7 +128,9 @@ class Shop:
         """The exclusive end of the data: as given, else just after the newest event or order."""
         if self._as_of is not None:
             return self._as_of
-        newest = [self._newest(name) for name in ("events", "orders") if self.has(name)]
+        newest = [
+            known.newest(self._all_of(name)) for name in ("events", "orders") if self.has(name)
+        ]
         newest = [moment for moment in newest if moment is not None]
         if not newest:
             raise Refusal(
@@ -119,30 +139,37 @@ class Shop:
         # A whole second, so that as_of survives being written down.
         return max(newest).replace(microsecond=0) + timedelta(seconds=1)
 
-    def _newest(self, name: str) -> datetime | None:
-        # A clock that runs ahead must not move the end of the data, unless all lies ahead.
-        table, column = self.mapped(name).table, CONTRACT[name].cut_by
-        tomorrow = datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1)
-        row = (
-            table.aggregate(
-                past=table[column].max(where=table[column] < ibis.literal(tomorrow)),
-                ever=table[column].max(),
-            )
-            .to_pyarrow()
-            .to_pylist()[0]
-        )
-        return row["past"] or row["ever"]
-
     def table(self, name: str) -> Table:
         """A table in contract form, as described at Shop. Raises MissingTable."""
         if name not in self._tables:
             self.require(name)
-            self._tables[name] = self._without_repeats(name)
+            table = self._without_repeats(name)
+            self._tables[name] = self._permitted(table) if name == "customers" else table
         return self._tables[name]
 
     def find(self, name: str) -> Table | None:
         """A table in contract form, or None where the shop does not have it."""
         return self.table(name) if self.has(name) else None
+
+    @cached_property
+    def visits(self) -> Table:
+        """The events with their visit: `identity.sessions` of the columns that the shop has.
+
+        Where visits are derived the engine keeps them, and a shop cut from this one by `at`
+        takes its own from there: a visit's id depends on what came before in it alone.
+        """
+        mapped, whole = self.mapped("events"), self._whole
+        derived = "session_id" not in mapped.given
+        if derived and whole is not None and "received_at" not in mapped.given:
+            visits = whole.visits
+            return visits.filter(visits.occurred_at < ibis.literal(self.as_of))
+        # Columns that are null throughout need not be carried through sorts and joins.
+        present = mapped.given.union(mapped.extras, ("customer_id", "session_id"))
+        visits = identity.sessions(
+            self.events.select([name for name in self.events.columns if name in present]),
+            self.settings.session_gap_minutes,
+        )
+        return visits.cache() if derived else visits
 
     @cached_property
     def journeys(self) -> Table:
@@ -151,17 +178,8 @@ class Shop:
         Every column of events, then `person_id`, `known` and `returning`; `visitor_id` and
         `session_id` are never null: see `identity.sessions` and `identity.stitch`.
         """
-        events, mapped = self.events, self.mapped("events")
-        # Columns that are null throughout need not be carried through sorts and joins.
-        present = mapped.given.union(mapped.extras, ("customer_id", "session_id"))
-        visits = identity.sessions(
-            events.select([name for name in events.columns if name in present]),
-            self.settings.session_gap_minutes,
-        )
-        if "session_id" not in mapped.given:
-            visits = visits.cache()
-        linked = self.find("identities")
-        people = identity.stitch(visits, linked).cache()
+        events, mapped, linked = self.events, self.mapped("events"), self.find("identities")
+        people = identity.stitch(self.visits, linked).cache()
         absent = {c.name: c.dtype for c in mapped.contract.columns if c.name not in people.columns}
         return people.mutate(**{name: ibis.null(dtype) for name, dtype in absent.items()}).select(
             *events.columns, "person_id", "known", "returning"
@@ -174,13 +192,20 @@ class Shop:
         return identity.coverage(self.events, self.journeys, linked)
 
     def mapped(self, name: str) -> Mapped:
-        """A table in contract form before any row is set aside."""
+        """A table in contract form before any row is set aside; what came in later is not there."""
         if name not in self._mapped:
+            whole = self._all_of(name)
+            later = whole.contract.known_by in whole.given
+            self._mapped[name] = known.arrived(whole, self.as_of) if later else whole
+        return self._mapped[name]
+
+    def _all_of(self, name: str) -> Mapped:
+        if name not in self._everything:
             spec = self.file.tables[name]
-            self._mapped[name] = to_contract(
+            self._everything[name] = to_contract(
                 self._raw(name, spec), CONTRACT[name], spec, self.engine
             )
-        return self._mapped[name]
+        return self._everything[name]
 
     def rules(self, name: str) -> tuple[Rule, ...]:
         """The rules that apply to a table of this shop."""
@@ -216,52 +241,40 @@ class Shop:
         Rows whose key has a null are no repeats of each other. Counted once and kept.
         """
         if name not in self._repeats:
-            key, sound = self.mapped(name).key, self.sound(name)
-            found = None
-            if key:
-                complete = sound.filter([sound[column].notnull() for column in key])
-                counted = complete.group_by(*key).aggregate(n_rows=complete.count())
-                found = counted.filter(counted.n_rows > 1).cache()
-                found = found if found.count().execute() else None
+            # What repeats in a part of the log repeats in the whole.
+            among = self._whole.repeats(name) if self._whole is not None else None
+            none = self._whole is not None and among is None
+            found = None if none else repeated(self.sound(name), self.mapped(name), among)
             self._repeats[name] = found
         return self._repeats[name]
 
     def _without_repeats(self, name: str) -> Table:
-        mapped, sound = self.mapped(name), self.sound(name)
-        sound = self._as_known(sound, mapped)
+        mapped = self.mapped(name)
+        table = known.without_later(self.sound(name), mapped, self.as_of)
+        if mapped.contract.versioned and mapped.contract.known_by in mapped.given:
+            return newest_version(table, mapped)
         repeats = self.repeats(name)
-        if repeats is None:
-            return sound
-        key = list(mapped.key)
-        # One row a key, the same on every engine: the least in time, then in all columns.
-        contract = mapped.contract
-        order = [contract.cut_by] if contract.cut_by else []
-        order += [
-            c.name for c in contract.columns if c.name in mapped.given and c.name not in order
-        ]
-        double = sound.semi_join(repeats, key)
-        ranked = double.mutate(
-            rank__=ibis.row_number().over(
-                group_by=key, order_by=[double[c].asc(nulls_first=True) for c in order]
-            )
-        )
-        kept = ranked.filter(ranked.rank__ == 0).select(sound.columns).cache()
-        return sound.anti_join(repeats, key).union(kept.cast(sound.schema()))
+        return table if repeats is None else one_row_a_key(table, repeats, mapped)
 
-    def _as_known(self, table: Table, mapped: Mapped) -> Table:
-        """What happened to a row after `as_of` (a message opened later) is not known yet."""
-        later = {
-            column.name: ibis.ifelse(
-                table[column.name] < ibis.literal(self.as_of),
-                table[column.name],
-                ibis.null("timestamp"),
-            )
-            for column in mapped.contract.columns
-            if column.dtype == "timestamp"
-            and column.name in mapped.given
-            and column.name != mapped.contract.cut_by
-        }
-        return table.mutate(**later) if later else table
+    def _permitted(self, customers: Table) -> Table:
+        changes, newest = (self._whole or self)._permission_changes
+        if newest is None or newest < self.as_of:
+            return customers
+        return known.rolled_back(customers, self.given("customers"), changes, self.as_of)
+
+    @cached_property
+    def _permission_changes(self) -> tuple[Table | None, datetime | None]:
+        """What `known.permission_changes` finds and its newest instant; none where of no use."""
+        given = self._all_of("customers").given
+        if "valid_from" in given or not any(name.endswith("_opt_in") for name in given):
+            return None, None
+        logs = [self._all_of(name) if self.has(name) else None for name in ("messages", "events")]
+        changes = known.permission_changes(*logs, self.find("identities"))
+        if changes is None:
+            return None, None
+        return changes, changes.aggregate(newest=changes.changed_at.max()).to_pyarrow()["newest"][
+            0
+        ].as_py()
 
     def _raw(self, name: str, spec: TableSpec) -> Table:
         place = f"tables.{name}"

@@ -14,8 +14,9 @@ def for_people():
     for table in CONTRACT.values():
         key = ", ".join(table.key)
         cut = f"; cut by `{table.cut_by}`" if table.cut_by else ""
+        late = f"; known from `{table.known_by}` on" if table.known_by else ""
         parts.append(
-            f"### {table.name}\n\nA row is {table.grain}. Key: {key}{cut}.\n\n"
+            f"### {table.name}\n\nA row is {table.grain}. Key: {key}{cut}{late}.\n\n"
             "| column | type | meaning |\n|---|---|---|\n"
             + "\n".join(
                 f"| {f'**{c.name}**' if c.required else c.name} | {c.dtype} | {c.meaning} |"

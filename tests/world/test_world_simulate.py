@@ -60,13 +60,15 @@ def test_a_later_chunk_changes_nothing_before_it(tmp_path, monkeypatch):
 def test_columns_are_the_contract(world):
     for name in (*TABLES, "units"):
         schema = pq.read_schema(world.folder / f"{name}.parquet")
-        wanted = CONTRACT[name].columns
+        # Every row of the world is known when it happens, and no attribute changes.
+        late = () if name == "prices" else ("received_at", "valid_from")
+        wanted = [column for column in CONTRACT[name].columns if column.name not in late]
         assert schema.names[: len(wanted)] == [column.name for column in wanted], name
         for column in wanted:
             assert str(schema.field(column.name).type) in ARROW[column.dtype], column.name
-    extra = pq.read_schema(world.folder / "customers.parquet").names[
-        len(CONTRACT["customers"].columns) :
-    ]
+    columns = {column.name for column in CONTRACT["customers"].columns}
+    names = pq.read_schema(world.folder / "customers.parquet").names
+    extra = [name for name in names if name not in columns]
     assert extra == ["quiz_style", "quiz_price_focus", "quiz_size"]
 
 
