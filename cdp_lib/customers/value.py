@@ -1,0 +1,207 @@
+"""How many orders a customer will place: the BG/NBD model, fitted by maximum likelihood.
+
+While alive a customer orders as a Poisson process of rate lambda ~ Gamma(r, alpha); after each
+order they leave for good with probability p ~ Beta(a, b). Three numbers a customer suffice:
+frequency (orders after the first), recency (time from the first to the last) and age (time from
+the first to the cutoff). One who ordered once is alive for sure in this model, so rank customers
+by expected orders and not by p_alive. Source: Fader, Hardie and Lee (2005), "Counting Your
+Customers the Easy Way", Marketing Science 24(2), doi:10.1287/mksc.1040.0098.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+import ibis
+import numpy as np
+from ibis import _
+from ibis.expr.types import Table
+
+from cdp_lib.checks import Refusal, one_of
+from cdp_lib.windows import instant
+
+DAYS = {"days": 1, "weeks": 7}
+EDGE = 8.0  # the logarithms of the parameters are sought in [-EDGE, EDGE]
+FEWEST = 50  # customers below which four parameters are not worth fitting
+STARTS = ((1.0, 1.0, 1.0, 1.0), (0.3, 5.0, 0.8, 2.5), (1.0, 10.0, 0.1, 3.0), (5.0, 1.0, 2.0, 20.0))
+
+
+@dataclass(frozen=True)
+class BgNbd:
+    """A fitted BG/NBD model. Times are in the unit of the data it was fitted to.
+
+    r, alpha: shape and rate of the Gamma of order rates (the mean is r / alpha orders a unit);
+    a, b: the Beta of the probability to leave after an order (the mean is a / (a + b));
+    log_likelihood: at the maximum; converged: whether an optimum inside the parameter space was
+    found (two starts agree, and no parameter ran off); n: customers it was fitted to.
+    """
+
+    r: float
+    alpha: float
+    a: float
+    b: float
+    log_likelihood: float
+    converged: bool
+    n: int
+
+    def expected_orders(self, horizon, frequency, recency, age) -> np.ndarray:
+        """Orders expected in (age, age + horizon] of customers with these histories.
+
+        horizon: a number, or one a customer; an order day counts once, as in the fit.
+        Source: equation 10 of the paper.
+        """
+        from scipy.special import hyp2f1
+
+        x, recency, age, t = _histories(frequency, recency, age, horizon)
+        r, alpha, a, b = self.r, self.alpha, self.a, self.b
+        if min(abs(a - 1), abs(a + b - 1)) < 1e-6:
+            # The formula is 0/0 there; it is smooth, so the mean of its neighbours is the value.
+            sides = [replace(self, a=a + step) for step in (-1e-4, 1e-4)]
+            return sum(side.expected_orders(t, x, recency, age) for side in sides) / 2
+        # Euler's transformation of the paper's 2F1: large x stands in the last parameter alone.
+        z = t / (alpha + age + t)
+        kept = np.exp((a - 1) * np.log1p(-z)) * hyp2f1(a + b - 1 - r, a - 1, a + b + x - 1, z)
+        orders = (a + b + x - 1) / (a - 1) * (1 - kept)
+        return np.maximum(orders, 0.0) * self.p_alive(x, recency, age)
+
+    def p_alive(self, frequency, recency, age) -> np.ndarray:
+        """The probability that a customer with this history has not left for good.
+
+        1 for all who ordered once. Source: Fader and Hardie (2008), "Computing P(alive) Using
+        the BG/NBD Model", technical note 021 at brucehardie.com.
+        """
+        x, recency, age, _none = _histories(frequency, recency, age, 0.0)
+        grown = (self.r + x) * (np.log(self.alpha + age) - np.log(self.alpha + recency))
+        with np.errstate(divide="ignore"):
+            left = np.log(self.a) - np.log(self.b + np.maximum(x, 1) - 1) + grown
+        return np.where(x > 0, 1 / (1 + np.exp(np.minimum(left, 700))), 1.0)
+
+    def log_likelihood_of(self, frequency, recency, age) -> float:
+        """The log-likelihood of these histories. Source: equation 6 of the paper."""
+        x, recency, age, _none = _histories(frequency, recency, age, 0.0)
+        return float(_terms((self.r, self.alpha, self.a, self.b), x, recency, age)[0].sum())
+
+
+def fit_bgnbd(frequency, recency, age) -> BgNbd:
+    """Fit a BG/NBD model to customers' histories.
+
+    frequency: orders after the first; recency, age: times from the first order to the last one and
+    to the cutoff, in one unit; recency is 0 where frequency is. All arrays of one length.
+    Raises Refusal for fewer than 50 customers, nobody who came back, and impossible histories.
+    """
+    from scipy import optimize
+
+    x, recency, age, _none = _histories(frequency, recency, age, 0.0)
+    if len(x) < FEWEST:
+        raise Refusal("frequency", len(x), f"fewer than {FEWEST} customers", "take a longer span")
+    if not (x > 0).any():
+        raise Refusal("frequency", 0, "nobody ordered twice", "take a longer span")
+    # Equal histories are one row with a weight; times are scaled so that starts mean the same.
+    rows, weight = np.unique(np.column_stack([x, recency, age]), axis=0, return_counts=True)
+    unit = float(age.mean()) / 30 or 1.0
+    x, recency, age = rows[:, 0], rows[:, 1] / unit, rows[:, 2] / unit
+
+    def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
+        terms, slopes = _terms(np.exp(logs), x, recency, age)
+        share = weight / weight.sum()
+        return -float(share @ terms), -(slopes @ share) * np.exp(logs)
+
+    found = [
+        optimize.minimize(
+            loss, np.log(start), jac=True, method="L-BFGS-B", bounds=[(-EDGE, EDGE)] * 4,
+            options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 500},
+        )
+        for start in STARTS
+    ]  # fmt: skip
+    best = min(found, key=lambda result: result.fun)
+    agree = sum(result.fun - best.fun < 1e-7 for result in found) >= 2
+    inside = bool((np.abs(best.x) < EDGE - 0.1).all())
+    r, alpha, a, b = (float(value) for value in np.exp(best.x))
+    # Scaled times add x log(unit) to each term; the likelihood is told in the caller's unit.
+    likelihood = -best.fun * weight.sum() - np.log(unit) * (weight @ x)
+    return BgNbd(r, alpha * unit, a, b, float(likelihood), agree and inside, int(weight.sum()))
+
+
+def frequency_table(
+    orders: Table, cutoff: str | date | datetime, unit: str = "days", since=None
+) -> Table:
+    """What each customer's orders before a cutoff say: how often, how recently, how long.
+
+    In: orders with customer_id, ordered_at. All orders of one day are one. `unit`: "days" or
+    "weeks" (a week is 7 days; parts of it count). `since`: only customers whose first order day
+    is not before that one's, as the model wants the true first order of everybody.
+    Out: a row per customer with an order before the cutoff: customer_id, frequency (order days
+    after the first), recency (from the first order day to the last), age (from the first order day
+    to the last day before the cutoff), both in `unit`. Raises Refusal for another unit.
+    """
+    one_of("unit", unit, DAYS)
+    end = instant(cutoff, "cutoff")
+    day = _.ordered_at.epoch_seconds().floor().cast("int64") // 86_400
+    known = orders.filter(_.ordered_at < ibis.literal(end), _.customer_id.notnull())
+    days = known.select("customer_id", day=day).distinct()
+    spans = days.group_by("customer_id").agg(
+        frequency=_.count() - 1, first=_.day.min(), last=_.day.max()
+    )
+    if since is not None:
+        spans = spans.filter(_["first"] >= _day_of(instant(since, "since")))
+    scale = float(DAYS[unit])
+    return spans.select(
+        "customer_id",
+        frequency=_.frequency.cast("int64"),
+        recency=(_["last"] - _["first"]).cast("float64") / scale,
+        age=(-_["first"] + _day_of(end - timedelta(microseconds=1))).cast("float64") / scale,
+    )
+
+
+def _day_of(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1)).days
+
+
+def _histories(frequency, recency, age, horizon) -> list[np.ndarray]:
+    arrays = np.broadcast_arrays(
+        *[np.atleast_1d(np.asarray(v, float)) for v in (frequency, recency, age, horizon)]
+    )
+    x, recency, age, horizon = arrays
+    checks = {
+        "frequency": (x >= 0) & np.isfinite(x),
+        "recency": (recency >= 0) & (recency <= age) & ((x > 0) | (recency == 0)),
+        "age": (age >= 0) & np.isfinite(age),
+        "horizon": (horizon >= 0) & np.isfinite(horizon),
+    }
+    for (name, fine), value in zip(checks.items(), arrays, strict=True):
+        if not fine.all():
+            raise Refusal(
+                name, float(value[~fine][0]), "not a possible history", "see frequency_table"
+            )
+    return [x, recency, age, horizon]
+
+
+def _terms(parameters, x, recency, age) -> tuple[np.ndarray, np.ndarray]:
+    """The log-likelihood of each history and its slopes in r, alpha, a and b: (n,) and (4, n).
+
+    All in logarithms, so that large counts stay finite; sums of x alone are made once a count.
+    """
+    from scipy.special import expit, gammaln, psi
+
+    r, alpha, a, b = parameters
+    count, place = np.unique(x, return_inverse=True)
+    of_count = gammaln(r + count) - gammaln(r) + gammaln(b + count) - gammaln(a + b + count)
+    slopes = np.array(
+        [
+            psi(r + count) - psi(r),
+            np.zeros(len(count)),
+            psi(a + b) - psi(a + b + count),
+            psi(b + count) - psi(a + b + count) - psi(b) + psi(a + b),
+        ]
+    )[:, place]
+    before = np.maximum(b + x - 1, np.finfo(float).tiny)  # used where x > 0 alone
+    to_end, to_last = np.log(alpha + age), np.log(alpha + recency)
+    # How much likelier it is to have left at the last order than to be alive, as a logarithm.
+    left = np.where(x > 0, np.log(a) - np.log(before) + (r + x) * (to_end - to_last), -np.inf)
+    gone = expit(left)
+    terms = of_count[place] + gammaln(a + b) - gammaln(b) + r * np.log(alpha)
+    terms += np.logaddexp(0, left) - (r + x) * to_end
+    slopes[0] += np.log(alpha) - (1 - gone) * to_end - gone * to_last
+    slopes[1] += r / alpha - (r + x) * ((1 - gone) / (alpha + age) + gone / (alpha + recency))
+    slopes[2] += gone / a
+    slopes[3] -= np.where(x > 0, gone / before, 0.0)
+    return terms, slopes
