@@ -1,0 +1,162 @@
+"""Frames from a shop: profiles at rolling cutoffs, joined with their labels on the engine.
+
+Two separations hold at once. In time: the windows of train, choose and calibrate are over before
+the test cutoff (`cutoffs`). In customers: each has one role for good (`roles`), so no customer's
+label window overlaps a feature window of the same customer in another role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+import pandas as pd
+from ibis import _
+from ibis.expr.types import Table
+
+from cdp_lib.checks import Refusal, above, one_of
+from cdp_lib.customers import profile
+from cdp_lib.predict.cutoffs import Cutoffs, cutoffs
+from cdp_lib.predict.frame_set import Frames, assemble, role_table, typed
+from cdp_lib.predict.outcome import Outcome, at_risk, label_table
+from cdp_lib.predict.prepared import from_table
+from cdp_lib.predict.roles import ROLES, bounds, hash_below, hashed
+from cdp_lib.predict.span import data_span
+from cdp_lib.tables import Shop
+from cdp_lib.windows import instant
+
+__all__ = ["Frames", "frame_at", "from_shop", "from_table", "profile_at_risk", "role_table"]
+
+
+def from_shop(
+    shop: Shop,
+    outcome: Outcome,
+    lookback_days: int = 365,
+    cap: int = 200_000,
+    seed: int = 7,
+    at: Cutoffs | None = None,
+) -> Frames:
+    """The rows that a model of this outcome learns from and is tested on.
+
+    lookback_days: how far features look back. cap: about the most rows to collect; above it
+    customers are drawn by hash, all cutoffs of a customer together. at: cutoffs of your own
+    instead of `cutoffs(shop, outcome)`. One query counts, then one per cutoff collects. Raises
+    Refusal as `cutoffs` and `label_table` do, and for labels that no model can learn from.
+    """
+    above("lookback_days", lookback_days, 0)
+    above("cap", cap, 0)
+    at = cutoffs(shop, outcome) if at is None else at
+    n_at_risk = count_at_risk(shop, outcome, at, seed)
+    total = int(n_at_risk["n_customers"].sum())
+    kept = min(1.0, cap / total) if total else 1.0
+    raw: dict[str, list[pd.DataFrame]] = {role: [] for role in ROLES}
+    for role, cutoff in at.all:
+        raw[role].append(_collect(shop, outcome, cutoff, role, lookback_days, seed, kept))
+    features = profile.features(shop)
+    warnings = _seen_from(shop, outcome, at, lookback_days)
+    if kept < 1:
+        warnings.append(f"{kept:.1%} of {total:,} rows were drawn by the hash of the customer.")
+    return assemble(
+        {role: pd.concat(parts, ignore_index=True) for role, parts in raw.items()},
+        features,
+        outcome.name,
+        kinds={feature.name: feature.kind for feature in features},
+        warnings=warnings,
+        outcome=outcome,
+        cutoffs=at,
+        lookback_days=lookback_days,
+        split="by cutoff, each customer in one role alone",
+        seed=seed,
+        n_at_risk=n_at_risk,
+    )
+
+
+def frame_at(
+    shop: Shop,
+    frames: Frames,
+    cutoff: str | date | datetime,
+    role: str = "test",
+    cap: int = 200_000,
+) -> pd.DataFrame:
+    """The rows of one role's customers at another closed cutoff, as `from_shop` would have them.
+
+    For looking at a model over time: the customers of "test" were never learned from. Out: a
+    frame with the columns of `frames`.
+    """
+    one_of("role", role, ROLES)
+    if frames.outcome is None:
+        raise Refusal("frames", frames.target, "come from a table", "use frames of a shop")
+    cutoff = instant(cutoff, "cutoff")
+    one = count_at_risk(shop, frames.outcome, None, frames.seed, ((role, cutoff),))
+    kept = min(1.0, cap / max(1, int(one["n_customers"].sum())))
+    raw = _collect(shop, frames.outcome, cutoff, role, frames.lookback_days, frames.seed, kept)
+    return typed(raw, frames.columns)
+
+
+def profile_at_risk(
+    shop: Shop, outcome: Outcome, cutoff: str | date | datetime, lookback_days: int = 365
+) -> Table:
+    """Everybody at risk at a cutoff with their features, to be scored: an Ibis expression."""
+    cutoff = instant(cutoff, "cutoff")
+    features = profile.as_of(shop, cutoff, lookback_days)
+    return features.semi_join(at_risk(shop, outcome, cutoff), "customer_id")
+
+
+def count_at_risk(
+    shop: Shop,
+    outcome: Outcome,
+    at: Cutoffs | None,
+    seed: int,
+    only: Sequence[tuple[str, datetime]] = (),
+) -> pd.DataFrame:
+    """How many customers of each role are at risk: role, cutoff, n_customers, n_positive."""
+    rows = []
+    for role, cutoff in only or at.all:
+        labels = _of_role(label_table(shop, outcome, cutoff), role, seed)
+        found = labels.aggregate(
+            n=labels.count(), hits=labels.label.cast("int64").sum().fill_null(0)
+        )
+        n, hits = found.execute().iloc[0]
+        rows.append((role, cutoff, int(n), int(hits)))
+    return pd.DataFrame(rows, columns=["role", "cutoff", "n_customers", "n_positive"])
+
+
+def _of_role(table: Table, role: str, seed: int) -> Table:
+    low, high = bounds(role)
+    text = hashed(table.customer_id, seed)
+    return table.filter(text >= low, text < high)
+
+
+def _collect(
+    shop: Shop,
+    outcome: Outcome,
+    cutoff: datetime,
+    role: str,
+    lookback_days: int,
+    seed: int,
+    kept: float,
+) -> pd.DataFrame:
+    labels = _of_role(label_table(shop, outcome, cutoff), role, seed)
+    if kept < 1:
+        labels = labels.filter(hashed(_.customer_id, seed, "sample") < hash_below(kept))
+    # Sorted, so that the same rows come in the same order from every engine and thread.
+    rows = labels.join(profile.as_of(shop, cutoff, lookback_days), "customer_id")
+    return rows.to_pandas().sort_values("customer_id", ignore_index=True).assign(cutoff=cutoff)
+
+
+def _seen_from(shop: Shop, outcome: Outcome, at: Cutoffs, lookback_days: int) -> list[str]:
+    """What the oldest cutoff cannot see, although a later one does."""
+    start, oldest = data_span(shop, outcome.event).start, at.train[0]
+    seen = (oldest - start) / timedelta(days=1)
+    missed = []
+    if outcome.population == "active" and seen < outcome.active_days:
+        wide = (at.test - start) / timedelta(days=1)
+        if min(wide, outcome.active_days) - seen >= 28:
+            missed.append(f"who was active in the last {outcome.active_days} days")
+    if missed:
+        return [
+            f"The oldest training cutoff ({oldest:%Y-%m-%d}) has {seen:.0f} days of data before "
+            f"it, so it cannot see all {' or '.join(missed)}; active_days={int(seen)} or less "
+            "makes the populations alike."
+        ]
+    return []
