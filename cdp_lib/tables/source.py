@@ -79,12 +79,17 @@ class Shop:
         version valid then; a permission is what it was before its first later change. The two
         shops share the engine and what was read. Raises Refusal for a moment after `as_of`.
         """
-        moment, whole = instant(moment, "moment"), self._whole or self
+        moment, whole = instant(moment, "moment"), self.whole
         if moment > self.as_of:
             raise Refusal(
                 "moment", str(moment), f"the data ends at {self.as_of}", "name an earlier one"
             )
         return self if moment == self.as_of else Shop(self.file, self.con, moment, whole)
+
+    @property
+    def whole(self) -> Shop:
+        """The shop that `at` cut this one from; a shop that was opened is its own whole."""
+        return self._whole or self
 
     def __repr__(self) -> str:
         return f"Shop({self.name!r}, {', '.join(self.tables)}, engine={self.engine!r})"
@@ -257,7 +262,7 @@ class Shop:
         return table if repeats is None else one_row_a_key(table, repeats, mapped)
 
     def _permitted(self, customers: Table) -> Table:
-        changes, newest = (self._whole or self)._permission_changes
+        changes, newest = self.whole._permission_changes
         if newest is None or newest < self.as_of:
             return customers
         return known.rolled_back(customers, self.given("customers"), changes, self.as_of)

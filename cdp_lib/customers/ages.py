@@ -1,0 +1,71 @@
+"""How long before a cutoff something happened, in whole numbers: equal on every engine."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import ibis
+import ibis.expr.datatypes as dt
+from ibis.expr.types import IntegerValue, NumericValue, Table, TimestampValue
+
+DAY = 86_400 * 10**6
+HOUR = 3_600 * 10**6
+MONEY = 10**6
+
+
+@ibis.udf.scalar.builtin(name="epoch_us")
+def _duckdb_micros(moment) -> dt.int64: ...
+
+
+@ibis.udf.scalar.builtin(name="unix_micros")
+def _spark_micros(moment) -> dt.int64: ...
+
+
+@dataclass(frozen=True)
+class Span:
+    """The feature window [cutoff − lookback, cutoff) of naive UTC instants."""
+
+    cutoff: datetime
+    lookback_days: int
+
+    @property
+    def start(self) -> datetime:
+        """The first instant that counts."""
+        return self.cutoff - timedelta(days=self.lookback_days)
+
+    @property
+    def end_us(self) -> int:
+        """The cutoff as microseconds since 1970."""
+        return (self.cutoff - datetime(1970, 1, 1)) // timedelta(microseconds=1)
+
+    def age_us(self, us: IntegerValue) -> IntegerValue:
+        """Microseconds from an instant, given as such since 1970, to the cutoff."""
+        return self.end_us - us
+
+    def age_days(self, us: IntegerValue) -> IntegerValue:
+        """Whole days before the cutoff: below k for just the instants of the last k days."""
+        return ((self.age_us(us) - 1) // DAY).cast("int64")
+
+    def days(self, us: IntegerValue) -> NumericValue:
+        """Days from an instant to the cutoff, with fractions."""
+        return self.age_us(us).cast("float64") / DAY
+
+    def within(self, table: Table, column: str) -> Table:
+        """The rows from the span's start on."""
+        return table.filter(table[column] >= ibis.literal(self.start))
+
+
+def micros(moment: TimestampValue) -> IntegerValue:
+    """An instant as microseconds since 1970."""
+    if ibis.get_backend(moment).name == "duckdb":
+        return _duckdb_micros(moment.cast("timestamp(6)"))
+    return _spark_micros(moment.cast(dt.Timestamp(timezone="UTC")))
+
+
+def money(value: NumericValue) -> IntegerValue:
+    """An amount in millionths: whole numbers add up to the same sum in any order."""
+    return (value * MONEY).round().cast("int64")
+
+
+def amount(millionths: NumericValue) -> NumericValue:
+    """A sum of `money` as an amount."""
+    return millionths.cast("float64") / MONEY

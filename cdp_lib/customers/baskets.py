@@ -1,0 +1,112 @@
+"""Features of carts: how many, how many were left, what lies in them, and how far they got.
+
+A cart here is what was added under one cart id, or in one visit where there is none, within the
+span. It is bought when a purchase stands under the same id (or in the same visit). A cart that
+is not bought is left when nothing was done with it for the shop's idle hours, else still open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import ibis
+from ibis import _
+from ibis.expr.types import Table
+
+from cdp_lib.customers.ages import DAY, HOUR, Span, amount, money
+from cdp_lib.customers.features import Formula, about, share
+
+STEPS = {
+    "add_to_cart": 1, "remove_from_cart": 1, "view_cart": 2, "begin_checkout": 3,
+    "add_shipping_info": 4, "add_payment_info": 5, "purchase": 6,
+}  # fmt: skip
+
+
+def formulas(given: Collection[str], windows: Sequence[int], span: Span) -> list[Formula]:
+    """The features of this block for a shop whose events have the columns `given`."""
+    write, longest = about("carts", "events"), max(windows)
+    written = []
+    for w in windows[1:]:
+        written += [
+            write(f"carts_{w}d", f"carts of the last {w} days", "count"),
+            write(f"carts_left_{w}d", f"carts of the last {w} days left unbought", "count"),
+        ]
+    written += [
+        write(
+            "carts_left_share", f"share of the carts of the last {longest} days left unbought",
+            "share", share(_[f"carts_left_{longest}d"], _[f"carts_{longest}d"]),
+        ),
+        write("days_since_left_cart", "days since the last cart left unbought was touched", "days",
+              span.days(_.last_left)),
+        write("open_carts", "carts that are still open", "count"),
+        about("funnel", "events")(
+            "left_cart_depth",
+            "how far the carts left unbought got, on average: 1 filled, 2 seen, 3 checkout, "
+            "4 shipping, 5 payment",
+            "number", share(_.left_depth, _[f"carts_left_{longest}d"]),
+        ),
+    ]  # fmt: skip
+    if "price" in given:
+        written += [
+            write("left_cart_value", "worth of a cart left unbought, on average", "money",
+                  amount(_.left_value) / _[f"carts_left_{longest}d"].nullif(0)),
+            write("open_cart_value", "worth of the carts that are still open", "money",
+                  amount(_.open_value)),
+        ]  # fmt: skip
+    if "shipping_cost" in given:
+        written.append(
+            write("left_for_shipping_share", "share of carts left unbought that showed a shipping "
+                  "cost", "share", share(_.left_shipping, _[f"carts_left_{longest}d"]))
+        )  # fmt: skip
+    return written
+
+
+def carts(rows: Table, span: Span, idle_hours: float) -> Table:
+    """The carts of the rows of `actions.slim`.
+
+    Out: a row per customer and cart: `owner_id`, `cart`, `last_us`, `age` (whole days since it
+    was touched), `depth`, `value` (millionths, of what was added less what was taken out),
+    `showed_shipping`, `state` ("bought", "left", "open").
+    """
+    rows = rows.filter(rows.event.isin(list(STEPS)))
+    cart = rows.session_id
+    if "cart_id" in rows.columns:
+        cart = ibis.coalesce(ibis.literal("i:") + rows.cart_id, ibis.literal("s:") + cart)
+    pieces = rows.quantity.coalesce(1) if "quantity" in rows.columns else ibis.literal(1)
+    signs = rows.event.cases(("add_to_cart", 1), ("remove_from_cart", -1), else_=0).cast("int64")
+    sums = {
+        "last_us": rows.us.max(),
+        "age": rows.age.min(),
+        "depth": rows.event.cases(*STEPS.items(), else_=0).cast("int64").max(),
+        "n_added": (rows.event == "add_to_cart").cast("int64").sum(),
+    }
+    if "price" in rows.columns:
+        sums["value"] = (money(rows.price) * pieces * signs).sum().coalesce(0)
+    if "shipping_cost" in rows.columns:
+        sums["showed_shipping"] = (rows.shipping_cost > 0).cast("int64").max().coalesce(0)
+    table = rows.group_by(owner_id=rows.owner_id, cart=cart).aggregate(**sums)
+    idle = span.age_us(table.last_us) >= round(idle_hours * HOUR)
+    state = ibis.cases((table.depth == 6, "bought"), (idle, "left"), else_="open")
+    return table.filter(table.n_added > 0).mutate(state=state)
+
+
+def sums(rows: Table, windows: Sequence[int], span: Span, idle_hours: float) -> Table:
+    """The rows of `actions.slim` summed up by `customer_id`, for `formulas`."""
+    table = carts(rows, span, idle_hours)
+    left, still_open = table.state == "left", table.state == "open"
+    sums = {}
+    for w in windows:
+        inside = table.age < w
+        sums[f"carts_{w}d"] = inside.cast("int64").sum()
+        sums[f"carts_left_{w}d"] = (inside & left).cast("int64").sum()
+    in_sight = left & (table.age < max(windows))
+    sums["last_left"] = table.last_us.max(where=left)
+    sums["left_depth"] = table.depth.sum(where=in_sight)
+    sums["open_carts"] = still_open.cast("int64").sum()
+    if "price" in rows.columns:
+        sums["left_value"] = table.value.sum(where=in_sight)
+        sums["open_value"] = table.value.sum(where=still_open)
+    if "shipping_cost" in rows.columns:
+        sums["left_shipping"] = table.showed_shipping.sum(where=in_sight)
+    assert DAY
+    return table.group_by("owner_id").aggregate(**sums).rename(customer_id="owner_id")

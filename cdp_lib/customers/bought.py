@@ -1,0 +1,85 @@
+"""Features of what was bought: different products and kinds of them, pieces, and what came back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from ibis import _
+from ibis.expr.types import Table
+
+from cdp_lib.customers.ages import Span, amount, micros, money
+from cdp_lib.customers.browsing import KINDS
+from cdp_lib.customers.features import Formula, about, share
+from cdp_lib.customers.visiting import commonest
+
+
+def formulas(kinds: Collection[str], windows: Sequence[int]) -> list[Formula]:
+    """The features of this block; `kinds` are the columns of `KINDS` that the products have."""
+    write, longest = about("products", "order_lines"), max(windows)
+    back = about("returns", "order_lines")
+    written = [
+        *(
+            write(f"products_bought_{w}d", f"different products bought in the last {w} days",
+                  "count")
+            for w in windows[1:]
+        ),
+        write("products_bought_ever", "different products bought ever", "count"),
+        write(f"pieces_bought_{longest}d", f"pieces bought in the last {longest} days", "count"),
+        write("most_buys_of_a_product", "orders of the product ordered most", "count"),
+        about("money", "order_lines")(
+            "piece_price_mean", f"price of a piece bought in the last {longest} days, on average",
+            "money", amount(_.worth) / _[f"pieces_bought_{longest}d"].nullif(0),
+        ),
+        back(f"pieces_returned_{longest}d", f"pieces returned in the last {longest} days", "count"),
+        back("pieces_returned_share", f"share of the last {longest} days' pieces returned",
+             "share", share(_[f"pieces_returned_{longest}d"], _[f"pieces_bought_{longest}d"])),
+    ]  # fmt: skip
+    for kind in kinds:
+        written += [
+            write(f"{KINDS[kind]}_bought_ever", f"different {KINDS[kind]} bought ever", "count"),
+            write(f"main_{kind}_bought", f"{kind} bought most", "category"),
+        ]
+    return written
+
+
+def sums(
+    lines: Table, orders: Table, products: Table | None, kinds: Sequence[str],
+    windows: Sequence[int], span: Span,
+) -> Table:  # fmt: skip
+    """Order lines summed up by `customer_id`, for `formulas`; a line below 0 pieces came back."""
+    known = orders.filter(orders.customer_id.notnull())
+    whose = known.select("order_id", "ordered_at", owner_id="customer_id")
+    rows = lines.select("order_id", "product_id", "quantity", "unit_price")
+    rows = rows.inner_join(whose, "order_id")
+    rows = rows.mutate(age=span.age_days(micros(rows.ordered_at)))
+    longest = max(windows)
+    bought, recent = rows.quantity > 0, rows.age < longest
+    seen = rows.group_by("owner_id", "product_id").aggregate(
+        n=rows.order_id.nunique(where=bought),
+        age=rows.age.min(where=bought),
+        pieces=rows.quantity.sum(where=bought & recent).coalesce(0),
+        returned=(-rows.quantity).sum(where=(rows.quantity < 0) & recent).coalesce(0),
+        worth=(money(rows.unit_price) * rows.quantity).sum(where=bought & recent).coalesce(0),
+    )
+    sums = {
+        f"products_bought_{w}d": (seen.age < w).cast("int64").sum()
+        for w in windows
+        if w != min(windows)
+    }
+    sums["products_bought_ever"] = (seen.n > 0).cast("int64").sum()
+    sums["most_buys_of_a_product"] = seen.n.max()
+    sums[f"pieces_bought_{longest}d"] = seen.pieces.sum()
+    sums[f"pieces_returned_{longest}d"] = seen.returned.sum()
+    sums["worth"] = seen.worth.sum()
+    table = seen.group_by("owner_id").aggregate(**sums)
+    if kinds:
+        sold = seen.filter(seen.n > 0)
+        sold = sold.inner_join(products.select("product_id", *kinds), "product_id")
+    for kind in kinds:
+        by_kind = sold.filter(sold[kind].notnull()).group_by("owner_id", kind)
+        by_kind = by_kind.aggregate(n=_.n.sum())
+        spread = by_kind.group_by("owner_id").aggregate(**{f"{KINDS[kind]}_bought_ever": _.count()})
+        main = commonest(by_kind, kind, f"main_{kind}_bought")
+        for more in (spread, main):
+            table = table.left_join(more, "owner_id").drop("owner_id_right")
+    return table.rename(customer_id="owner_id")

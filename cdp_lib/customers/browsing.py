@@ -1,0 +1,80 @@
+"""Features of products looked at: how many, of how many kinds, and which kind most."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from ibis import _
+from ibis.expr.types import Table
+
+from cdp_lib.customers.features import Formula, about, share
+from cdp_lib.customers.visiting import commonest
+
+KINDS = {"category": "categories", "brand": "brands"}
+
+
+def formulas(kinds: Collection[str], windows: Sequence[int]) -> list[Formula]:
+    """The features of this block; `kinds` are the columns of `KINDS` that the products have."""
+    write, longest = about("products", "events"), max(windows)
+    written = [
+        write(f"products_viewed_{w}d", f"different products viewed in the last {w} days", "count")
+        for w in windows
+    ]
+    written += [
+        write("products_in_cart", f"different products put in the cart in {longest} days", "count"),
+        write("most_views_of_a_product", "views of the product viewed most", "count"),
+        write("days_since_new_product", "whole days since a product was first viewed", "days"),
+    ]
+    for kind in kinds:
+        words = KINDS[kind]
+        written += [
+            write(f"{words}_viewed_{w}d", f"different {words} viewed in the last {w} days", "count")
+            for w in windows[1:]
+        ]
+        written += [
+            write(f"main_{kind}_viewed", f"{kind} viewed most", "category"),
+            write(
+                f"main_{kind}_viewed_share", f"share of product views in the {kind} viewed most",
+                "share", share(_[f"most_{kind}"], _[f"all_{kind}"]),
+            ),
+        ]  # fmt: skip
+    return written
+
+
+def sums(
+    rows: Table, products: Table | None, kinds: Sequence[str], windows: Sequence[int]
+) -> Table:
+    """The rows of `actions.slim` summed up by `customer_id`, for `formulas`."""
+    rows = rows.filter(rows.product_id.notnull() & rows.event.isin(["view_item", "add_to_cart"]))
+    viewed = rows.event == "view_item"
+    seen = rows.group_by("owner_id", "product_id").aggregate(
+        n=viewed.cast("int64").sum(),
+        age=rows.age.min(where=viewed),
+        first=rows.age.max(where=viewed),
+        n_added=(~viewed).cast("int64").sum(),
+    )
+    longest = max(windows)
+    sums = {f"products_viewed_{w}d": (seen.age < w).cast("int64").sum() for w in windows}
+    sums["products_in_cart"] = (seen.n_added > 0).cast("int64").sum()
+    sums["most_views_of_a_product"] = seen.n.max()
+    sums["days_since_new_product"] = seen["first"].min()
+    table = seen.group_by("owner_id").aggregate(**sums)
+    if kinds:
+        known = seen.filter(seen.n > 0).inner_join(
+            products.select("product_id", *kinds), "product_id"
+        )
+    for kind in kinds:
+        by_kind = known.filter(known[kind].notnull()).group_by("owner_id", kind)
+        by_kind = by_kind.aggregate(n=_.n.sum(), age=_.age.min())
+        sums = {
+            f"{KINDS[kind]}_viewed_{w}d": (by_kind.age < w).cast("int64").sum()
+            for w in windows
+            if w != min(windows)
+        }
+        sums |= {f"most_{kind}": by_kind.n.max(), f"all_{kind}": by_kind.n.sum()}
+        spread = by_kind.group_by("owner_id").aggregate(**sums)
+        table = table.left_join(spread, "owner_id").drop("owner_id_right")
+        main = commonest(by_kind, kind, f"main_{kind}_viewed")
+        table = table.left_join(main, "owner_id").drop("owner_id_right")
+    assert longest
+    return table.rename(customer_id="owner_id")
