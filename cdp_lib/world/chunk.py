@@ -107,6 +107,7 @@ class Chunk:
         shown[shows] = fee[carts.basket[rows.cart[shows]]]
         created = self._created()
         who = np.flatnonzero(np.isfinite(created))
+        phase = messages.draw_phases(len(people), self.stream("messages"))
         return {
             "events": events_table(
                 k, origin, goods, self.visits, self.sessions, rows, order_of_row, person_ids,
@@ -129,7 +130,12 @@ class Chunk:
                 origin,
             ),
             "truth/people": record.people_table(
-                self.world, self.law, people, person_ids, created, origin
+                self.world, self.law, people, person_ids, created, phase,
+                log.held_shares(goods, people), origin,
+            ),
+            "truth/visits": record.visits_table(
+                self.visits, ids("s", numbered(k, np.arange(len(self.visits)))), person_ids,
+                origin,
             ),
             "truth/carts": record.carts_table(
                 goods, carts, rows, cart_ids, person_ids, self.days, origin

@@ -42,6 +42,12 @@ class Leaving:
         """Each person's probability that a cart is left."""
         return self._mixed(people, self.mean_left[:, people.kind, people.own_class])
 
+    def on_phone(self, people: People) -> np.ndarray:
+        """Each person's probability that a cart on a phone is left."""
+        return np.einsum(
+            "pc,cp->p", people.taste, self.mean_left[:, people.kind, people.own_class, 1]
+        )
+
     def causes_of_person(self, people: People) -> np.ndarray:
         """Each person's probability that a cart is left for each cause: shape (n, causes)."""
         new = (~people.existing).astype(int)

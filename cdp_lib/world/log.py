@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cdp_lib.world.catalogue import ITEMS, SIZES, Catalogue
+from cdp_lib.world.catalogue import CATEGORIES, ITEMS, MODELS, POOL, SIZES, Catalogue
 from cdp_lib.world.people import APP, CHANNELS, People
 from cdp_lib.world.sessions import LOGIN, SIGN_UP, Sessions
 from cdp_lib.world.visits import (
@@ -45,7 +45,13 @@ ERRORS = ("form_postcode", "form_phone", "form_address", "form_timeout")
 MAX_VIEWS = 20
 VIEWS_STOP, VIEWS_MORE = 0.38, 0.3  # goods looked at while browsing: a geometric law, plus one
 PUSH = CHANNELS.index("push")
+SEARCHES, LISTS, LIKES = 0.28, 0.5, 0.025  # of the visits, of the visits, of the goods looked at
+PUSHES_ON = 0.03  # of the visits in the app, by those who allow push
+LOOKS, LOOKS_LOW = 0.75, 0.4  # first sittings that view the cart; with low intent
+HOLDS = 0.1  # carts that also hold an item for a moment
+OWN_SIZE = 0.85  # of the items; the others are a size off
 CHECKOUT_AGAIN = 0.5  # a cart lost at the account step and looked at again gets there again
+TROUBLE, TROUBLE_LATE, LATE_DAYS = 0.008, 0.12, 14.0  # visits that ask for support; late in a life
 RANKS = 128  # places within a visit
 
 
@@ -89,6 +95,25 @@ def draw_skus(goods: Catalogue, people: People, carts: Carts, rng: np.random.Gen
     return np.where(model >= 0, goods.skus(model, np.clip(size, 0, len(SIZES) - 1)), -1)
 
 
+def held_shares(goods: Catalogue, people: People) -> np.ndarray:
+    """Probability that a cart of each person holds an item for a moment: added, then removed.
+
+    An item that the cart has already, in the same size, is not added a second time.
+    """
+    weight = np.diff(goods.popularity, prepend=0.0) / len(CATEGORIES)
+    there = goods.model >= 0
+    chance = np.where(there, weight[goods.model % MODELS], 0.0)
+    sized = there & (goods.sku_size[goods.sku[goods.model, 0]] >= 0)
+    by_category = [
+        np.where(part, chance, 0.0).sum(axis=1).reshape(-1, POOL).mean(axis=1)
+        for part in (sized, ~sized)
+    ]
+    edge = np.isin(people.size, (0, len(SIZES) - 1))  # a slip beyond the last size is no slip
+    same = np.where(edge, (1 + OWN_SIZE) / 2, OWN_SIZE)
+    already = same * (people.taste @ by_category[0]) + people.taste @ by_category[1]
+    return HOLDS * (1 - already)
+
+
 def write_log(
     goods: Catalogue,
     people: People,
@@ -113,7 +138,7 @@ def before(rows: Rows, seconds: int) -> Rows:
 
 
 def _size_slips(shape, rng: np.random.Generator) -> np.ndarray:
-    return np.where(rng.random(shape) < 0.85, 0, rng.choice([-1, 1], shape))
+    return np.where(rng.random(shape) < OWN_SIZE, 0, rng.choice([-1, 1], shape))
 
 
 def _browse(script, goods, people, visits, sessions, rng) -> None:
@@ -125,12 +150,12 @@ def _browse(script, goods, people, visits, sessions, rng) -> None:
     script.add("app_open", every[app], 0)
     script.add("app_remove", every[visits.reason == APP_REMOVE], 0)
     script.add("push_off", every[visits.reason == PUSH_OFF], 0)
-    push_on = app & (rng.random(n) < 0.03) & people.opt_in[visits.person, PUSH]
+    push_on = app & (rng.random(n) < PUSHES_ON) & people.opt_in[visits.person, PUSH]
     script.add("push_on", every[push_on], 1)
     views = np.minimum(rng.geometric(VIEWS_STOP, n) - 1 + (rng.random(n) < VIEWS_MORE), MAX_VIEWS)
     views = np.where(fresh, views, np.where(alone, 0, np.minimum(views, 1)))
-    searches = fresh & (rng.random(n) < 0.28)
-    lists = (fresh & (rng.random(n) < 0.5)) | ((views == 0) & ~has_cart & ~searches & ~alone)
+    searches = fresh & (rng.random(n) < SEARCHES)
+    lists = (fresh & (rng.random(n) < LISTS)) | ((views == 0) & ~has_cart & ~searches & ~alone)
     script.add("view_item_list", every[lists], 5)
     script.add("search", every[searches], 6)
     visit = np.repeat(every, views)
@@ -142,11 +167,12 @@ def _browse(script, goods, people, visits, sessions, rng) -> None:
     size = np.clip(people.size[person] + _size_slips(len(visit), rng), 0, len(SIZES) - 1)
     product = goods.skus(model, size)
     script.add("view_item", visit, 20 + 2 * nth, product)
-    liked = rng.random(len(visit)) < 0.025
+    liked = rng.random(len(visit)) < LIKES
     script.add("add_to_wishlist", visit[liked], 21 + 2 * nth[liked], product[liked])
     script.add("login", every[sessions.casual_login], 19)
     left = people.end[visits.person] - visits.at
-    troubled = rng.random(n) < np.where((left > 0) & (left < 14), 0.12, 0.008)
+    late = (left > 0) & (left < LATE_DAYS)
+    troubled = rng.random(n) < np.where(late, TROUBLE_LATE, TROUBLE)
     troubled &= ~alone
     script.add("contact_support", every[troubled], 110)
 
@@ -166,16 +192,15 @@ def _shop(script, goods, people, visits, carts, skus, rng) -> None:
         script.add(
             "remove_from_cart", visit[gone], 93 + item, product[gone], amount[gone], of[gone]
         )
-    # one cart in ten also holds an item for a moment
-    second = rng.random(len(filling)) < 0.1
-    model = goods.draw_models(rng.integers(0, 10, second.sum()), rng)
+    second = rng.random(len(filling)) < HOLDS
+    model = goods.draw_models(rng.integers(0, len(CATEGORIES), second.sum()), rng)
     product = goods.skus(model, people.size[visits.person[filling[second]]])
     fresh = (product[:, None] != skus[cart[second]]).all(axis=1)
     visit, of, product = filling[second][fresh], cart[second][fresh], product[fresh]
     script.add("view_item", visit, 87, product)
     script.add("add_to_cart", visit, 88, product, 1, of)
     script.add("remove_from_cart", visit, 89, product, 1, of)
-    looks = rng.random(len(filling)) < np.where(carts.cause[cart] == LOW_INTENT, 0.4, 0.75)
+    looks = rng.random(len(filling)) < np.where(carts.cause[cart] == LOW_INTENT, LOOKS_LOW, LOOKS)
     script.add("view_cart", filling[looks], 92, cart=cart[looks])
 
 

@@ -2,9 +2,9 @@
 
 Each customer is drawn into a newsletter pressure (weekly, fortnightly, monthly) by mail and by
 push. At each message a living customer opts out of its channel with probability
-logistic(opt_out_bias + opt_out_per_message · messages of the last 28 days). A click belongs to a
-visit that comes by the person's own rate within three days, so it moves no visit. Openings and
-clicks are more frequent on the one channel that a person reads most.
+logistic(opt_out_bias + opt_out_per_message · messages of this week and the three before). A click
+belongs to a visit that comes by the person's own rate within three days, so it moves no visit.
+Openings and clicks are more frequent on the one channel that a person reads most.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,10 @@ from cdp_lib.world.visits import BASE, Visits
 
 NEWSLETTER = -1  # instead of a campaign's index
 CAMPAIGN_HOUR, NEWSLETTER_HOUR = 9 / 24, 1 + 9 / 24  # Monday, Tuesday; in days of the week
+PUSH_LATER, NEWSLETTER_SPREAD = 2.0, 0.1  # days after the mail; days over which it goes out
+OPT_OUT_AFTER = (0.001, 0.4)  # days after the message, uniform
+MEMORY_WEEKS = 4  # pressure: messages of this week and the three before it
+ARRIVES, READING_DAYS, READING_MOST = 0.975, 0.25, 2.0  # mean and most days until it is opened
 CLICK_DAYS = 3.0
 OPENS, CLICKS = np.array([0.14, 0.35]), np.array([0.2, 0.45])  # elsewhere, where one reads most
 EMAIL, PUSH = 0, 1
@@ -50,13 +54,18 @@ def campaign_times(world: World, weeks: int) -> np.ndarray:
     return np.array(campaign_weeks(weeks, len(world.campaigns))) * 7.0 + CAMPAIGN_HOUR
 
 
+def draw_phases(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Week 0–3 of each person's newsletters: the first draw of the stream of messages."""
+    return rng.integers(0, MEMORY_WEEKS, n)
+
+
 def send(
     world: World, people: People, account_at: np.ndarray, weeks: int, rng: np.random.Generator
 ) -> tuple[Sent, Draw, np.ndarray]:
     """All messages, all draws into arms, and who is opted in to which channel at the end."""
     n = len(people)
-    opted, recent = people.opt_in.copy(), np.zeros((4, n), int)
-    phase = rng.integers(0, 4, n)
+    opted, recent = people.opt_in.copy(), np.zeros((MEMORY_WEEKS, n), int)
+    phase = draw_phases(n, rng)
     every = np.array([weeks for _, weeks in PRESSURE])[people.pressure]
     times = campaign_times(world, weeks)
     by_week = {int(t // 7): c for c, t in enumerate(times)}
@@ -65,9 +74,9 @@ def send(
     def message(campaign: int, channel: int, who: np.ndarray, when: np.ndarray, week: int) -> None:
         odds = world.opt_out_bias + world.opt_out_per_message * recent.sum(axis=0)
         leaves = who & (people.end > when) & (rng.random(n) < 1 / (1 + np.exp(-odds)))
-        gone = when + rng.uniform(0.001, 0.4, n)
+        gone = when + rng.uniform(*OPT_OUT_AFTER, n)
         opted[leaves, channel] = False
-        recent[week % 4] += who
+        recent[week % MEMORY_WEEKS] += who
         rows = np.flatnonzero(who)
         size = len(rows)
         out = np.where(leaves, gone, np.nan)
@@ -75,7 +84,7 @@ def send(
         sent.append(columns)
 
     for week in range(weeks):
-        recent[week % 4] = 0
+        recent[week % MEMORY_WEEKS] = 0
         if week in by_week:
             c = by_week[week]
             channel = CHANNELS.index(world.campaigns[c].channel)
@@ -85,8 +94,8 @@ def send(
             drawn.append((np.full(len(rows), c), rows, treated[rows], np.full(len(rows), times[c])))
             message(c, channel, can & treated, np.full(n, times[c]), week)
         due = (week + phase) % every == 0
-        for channel, offset in ((EMAIL, 0.0), (PUSH, 2.0)):
-            when = week * 7 + NEWSLETTER_HOUR + offset + rng.random(n) * 0.1
+        for channel, offset in ((EMAIL, 0.0), (PUSH, PUSH_LATER)):
+            when = week * 7 + NEWSLETTER_HOUR + offset + rng.random(n) * NEWSLETTER_SPREAD
             who = due & opted[:, channel] & (account_at < when)
             message(NEWSLETTER, channel, who, when, week)
     columns = [np.concatenate(column) for column in zip(*sent, strict=True)]
@@ -108,7 +117,7 @@ class Replies:
 def reply(people: People, visits: Visits, sent: Sent, rng: np.random.Generator) -> Replies:
     """Deliveries, openings and clicks; an opt-out has been opened."""
     n, step = len(sent.person), 1e-4
-    arrives = (rng.random(n) < 0.975) | np.isfinite(sent.opted_out)
+    arrives = (rng.random(n) < ARRIVES) | np.isfinite(sent.opted_out)
     delivered = np.where(arrives, sent.at + step * (1 + rng.random(n)), np.nan)
     follows, base = next_visit(visits, sent)
     soon = (
@@ -125,7 +134,8 @@ def reply(people: People, visits: Visits, sent: Sent, rng: np.random.Generator) 
     clicked = np.where(clicks, visits.at[follows] - step, np.nan)
     alive = people.end[sent.person] > sent.at
     reads = arrives & alive & (rng.random(n) < OPENS[prefers])
-    opened = np.where(reads, delivered + np.minimum(rng.exponential(0.25, n), 2.0), np.nan)
+    delay = np.minimum(rng.exponential(READING_DAYS, n), READING_MOST)
+    opened = np.where(reads, delivered + delay, np.nan)
     opened = np.fmin(opened, np.fmin(clicked, sent.opted_out) - step)
     opened = np.where(opened < delivered, delivered, opened)
     return Replies(delivered, opened, clicked, np.where(clicks, follows, -1))

@@ -12,9 +12,9 @@ from cdp_lib.world.leaving import Leaving
 from cdp_lib.world.log import CODE, Rows
 from cdp_lib.world.mail import campaign_names
 from cdp_lib.world.messages import Draw
-from cdp_lib.world.people import CHANNELS, People
+from cdp_lib.world.people import APP, CHANNELS, PRESSURE, People
 from cdp_lib.world.sessions import TOUCHPOINTS
-from cdp_lib.world.visits import LATER, LEFT, Carts
+from cdp_lib.world.visits import LATER, LEFT, REASONS, Carts, Visits
 
 DAY = 86_400
 
@@ -25,21 +25,29 @@ def people_table(
     people: People,
     person_ids: pa.Array,
     created: np.ndarray,
+    phase: np.ndarray,
+    held: np.ndarray,
     origin_us: int,
 ) -> pa.Table:
     """A row a person, with or without an account: the true rates and tastes.
 
-    `person_id` equals the customer_id of those with an account. Rates are per day; `p_left` is the
-    mean probability that a cart that is not emptied is left, over baskets and devices, and
-    `p_left_<cause>` that it is left for that cause.
+    `person_id` equals the customer_id of those with an account, opened at `account_at` by the end
+    of the span. Rates are per day; `p_left` is the mean probability that a cart that is not emptied
+    is left, over baskets and devices, `p_left_<cause>` that it is left for that cause,
+    `p_left_phone` that it is left on a phone; `p_held` that a cart also holds an item for a moment.
+    `app_share` and `mobile_share`: of the visits; `logged_in_share`: of those of an account's
+    owner. Newsletters come in weeks w with (w + newsletter_phase) divisible by 1, 2 or 4;
+    `opt_in_<channel>` is the state before any message.
     """
     causes = law.causes_of_person(people).round(12)
+    opt_in = {f"opt_in_{c}": people.opt_in[:, i] for i, c in enumerate(CHANNELS)}
     return pa.table(
         {
             "person_id": person_ids,
             "kind": words([kind.name for kind in world.kinds], people.kind),
             "existing": people.existing,
             "has_account": np.isfinite(created),
+            "account_at": instants(created, origin_us),
             "entered_at": instants(people.entry * DAY, origin_us),
             "ends_at": instants(np.minimum(people.end, 36_500) * DAY, origin_us),
             "visit_rate": people.visit_rate,
@@ -47,6 +55,8 @@ def people_table(
             "cart_prob": people.cart_prob,
             "p_left": law.of_person(people).round(12),
             **{f"p_left_{cause}": causes[:, i] for i, cause in enumerate(CAUSES)},
+            "p_left_phone": law.on_phone(people).round(12),
+            "p_held": held.round(12),
             "hour_preference": words(HOUR_PREFERENCES, people.hour),
             "discount_affinity": people.affinity,
             "preferred_size": words(SIZES, people.size),
@@ -54,8 +64,32 @@ def people_table(
                 [name for name, *_ in CATEGORIES], people.taste.argmax(axis=1)
             ),
             "mobile_share": people.mobile_share,
+            "app_share": people.device_mix[:, APP],
+            "logged_in_share": people.stays_logged_in,
             "preferred_touchpoint": words(TOUCHPOINTS, people.channel),
             "preferred_channel": words(CHANNELS, people.reads),
+            "newsletter": words([name for name, _ in PRESSURE], people.pressure),
+            "newsletter_phase": phase,
+            **opt_in,
+        }
+    )
+
+
+def visits_table(
+    visits: Visits, session_ids: pa.Array, person_ids: pa.Array, origin_us: int
+) -> pa.Table:
+    """A row a visit: whose it is, named or not, when it starts and why it takes place.
+
+    `reason` is one of REASONS: own (by the person's rate), buys_later and looks_again (a return to
+    a cart), campaign (a purchase that only a campaign brought), app_remove and push_off (one event
+    and no visit to the shop).
+    """
+    return pa.table(
+        {
+            "session_id": session_ids,
+            "person_id": person_ids.take(pa.array(visits.person)),
+            "started_at": instants(np.floor(visits.at * DAY), origin_us),
+            "reason": words(REASONS, visits.reason),
         }
     )
 

@@ -30,6 +30,7 @@ MODELS = (
     "PC", "Mac", "iPad",
 )  # fmt: skip
 RELEASE_DAYS = 42.0  # between two app versions
+CASUAL = 0.1  # visits without a cart, not logged in, that log in while browsing
 SETTLED_DAYS = 0.125  # no visit that may overlap the one of the sign-up starts logged in
 NONE, LOGIN, SIGN_UP = range(3)
 
@@ -90,7 +91,7 @@ def draw_sessions(
     logged_in = settled & ~blocked & (rng.random(n) < people.stays_logged_in[person])
     passes = passes_account_step(visits, carts) & ~logged_in
     step = np.where(passes, np.where(owns, LOGIN, SIGN_UP), NONE)
-    casual = settled & ~logged_in & ~has_cart & (rng.random(n) < 0.1) & (visits.reason == BASE)
+    casual = settled & ~logged_in & ~has_cart & (rng.random(n) < CASUAL) & (visits.reason == BASE)
 
     desktop, app = visits.slot == DESKTOP, visits.slot == APP
     owner = np.where(people.shares_device[person] & desktop, person - 1, person)

@@ -20,8 +20,10 @@ from cdp_lib.world.leaving import Leaving
 from cdp_lib.world.people import APP, DESKTOP, People
 
 BASE, BUY_LATER, TOUCH, EXTRA, APP_REMOVE, PUSH_OFF = range(6)  # why a visit takes place
+REASONS = ("own", "buys_later", "looks_again", "campaign", "app_remove", "push_off")
 BOUGHT, LATER, LEFT, EMPTIED = range(4)  # index of law.OUTCOMES
 ACCOUNT, EXTRA_COSTS, TRUST, LONG_CHECKOUT, LOW_INTENT = range(len(CAUSES))
+REMOVES, REMOVE_DAYS = 0.5, 3.0  # owners of the app that remove it; within days of the end
 PASSES_ACCOUNT = np.array([False, True, True, True, False])
 
 
@@ -146,9 +148,9 @@ def gather_visits(
     `push_off` person and time of those who switch push off. Half of the app's owners remove it
     within three days of the end of their life as customers.
     """
-    gone = (people.device_mix[:, APP] > 0) & (rng.random(len(people)) < 0.5)
+    gone = (people.device_mix[:, APP] > 0) & (rng.random(len(people)) < REMOVES)
     gone = np.flatnonzero(gone)
-    removed_at = people.end[gone] + rng.random(len(gone)) * 3
+    removed_at = people.end[gone] + rng.random(len(gone)) * REMOVE_DAYS
     parts = [(*base[:3], BASE, base[3])]
     for when, reason in ((carts.returns_at, BUY_LATER), (carts.touched_at, TOUCH)):
         rows = np.flatnonzero(when < days)

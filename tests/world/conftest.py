@@ -42,3 +42,33 @@ def quiet(tmp_path_factory) -> Written:
     """4,000 customers over half a year without campaigns, whose law is then exact."""
     folder = tmp_path_factory.mktemp("quiet")
     return written(folder, customers=4000, weeks=26, seed=3, params=World(campaigns=()))
+
+
+def read_deeds(written: Written) -> pd.DataFrame:
+    """Person, action and instant of all that people did, named or not, by the truth."""
+    whose = written.truth.table("visits")
+    events = written.table("events").merge(whose, on="session_id")
+    cheaper = written.table("orders").query("discount > 0")["order_id"]
+    coupons = events[events["order_id"].isin(cheaper) & (events["event"] == "purchase")]
+    present = events[~events["reason"].isin(["app_remove", "push_off"])]
+    gone = written.table("messages").dropna(subset=["unsubscribed_at"])
+    gone = gone.rename(columns={"customer_id": "person_id", "unsubscribed_at": "occurred_at"})
+    parts = [
+        events,
+        present.assign(event="visit"),
+        coupons.assign(event="use_coupon"),
+        gone.assign(event="unsubscribe"),
+    ]
+    return pd.concat([part[["person_id", "event", "occurred_at"]] for part in parts])
+
+
+@pytest.fixture(scope="session")
+def deeds_of():
+    """`deeds_of(written)`: person_id, event (one of ACTIONS) and occurred_at of all deeds."""
+    return read_deeds
+
+
+@pytest.fixture(scope="session")
+def deeds(quiet) -> pd.DataFrame:
+    """What the people of the quiet world did."""
+    return read_deeds(quiet)
