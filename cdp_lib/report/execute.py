@@ -48,11 +48,13 @@ def execute(
     threads: int | None = None,
     on_cell: Callable[[int, int], None] = lambda done, total: None,
     stop: threading.Event | None = None,
+    title: str = "",
 ) -> Executed:
     """Run a notebook with these parameters in the present working directory.
 
     `timeout_seconds` bounds the whole notebook; `threads` caps the kernel's numeric threads;
-    `on_cell(done, total)` is told of every finished cell; setting `stop` ends the kernel.
+    `on_cell(done, total)` is told of every finished cell; setting `stop` ends the kernel. `title`
+    takes the place of the notebook's own.
     """
     import logging
 
@@ -65,7 +67,7 @@ def execute(
     started, problem = time.monotonic(), ""
     try:
         execute_notebook(
-            read_notebook(notebook),
+            _titled(read_notebook(notebook), title),
             None,
             parameters,
             engine_name=_ENGINE,
@@ -82,10 +84,18 @@ def execute(
     if job.timed_out:
         problem = f"timed out after {timeout_seconds:g} seconds"
     seconds = time.monotonic() - started
-    ran = job.notebook if job.notebook is not None else read_notebook(notebook)
+    ran = job.notebook if job.notebook is not None else _titled(read_notebook(notebook), title)
     _clean(ran, notebook.name)
     status, message = _outcome(ran, problem)
     return Executed(status, message, ran, seconds, job.peak_mb)
+
+
+def _titled(notebook, title: str):
+    for cell in notebook.cells if title else ():
+        if cell.cell_type == "markdown" and cell.source.startswith("# "):
+            cell.source = "\n".join([f"# {title}", *cell.source.splitlines()[1:]])
+            break
+    return notebook
 
 
 class _Job:

@@ -4,7 +4,6 @@ import ast
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from cdp_lib.checks import Refusal, one_of
@@ -90,29 +89,6 @@ def fit(notebook: str, declared: dict[str, Parameter], given: dict[str, object])
             one_of(f"parameter of {notebook}", name, declared)
         fitted[name] = _as_type_of(declared[name].default, value, f"{notebook}.{name}")
     return fitted
-
-
-def by_notebook(texts: list[str], notebooks: list[str]) -> dict[str, dict[str, str]]:
-    """Read `notebook.name=value` texts; the notebook may be a unique beginning of its name.
-
-    >>> by_notebook(["02.idle_hours=48"], ["01_data_health", "02_abandonment_funnel"])
-    {'02_abandonment_funnel': {'idle_hours': '48'}}
-    """
-    found: dict[str, dict[str, str]] = {}
-    for text in texts:
-        left, equals, value = text.partition("=")
-        notebook, dot, name = left.strip().rpartition(".")
-        if not equals or not dot or not name:
-            raise Refusal("-p", text, "cannot be read", "write -p notebook.name=value")
-        full = [known for known in notebooks if known == notebook]
-        full = full or [known for known in notebooks if known.startswith(notebook)]
-        if len(full) != 1:
-            near = get_close_matches(notebook, notebooks, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            problem = "names several notebooks" if full else "no such notebook"
-            raise Refusal("-p", text, problem, f"{hint}choose one of {', '.join(notebooks)}")
-        found.setdefault(full[0], {})[name] = value
-    return found
 
 
 def _as_type_of(default: object, value: object, place: str) -> object:

@@ -17,6 +17,7 @@ from cdp_lib.report import parameters as given_parameters
 from cdp_lib.report.execute import Executed, execute
 from cdp_lib.report.progress import Quiet
 from cdp_lib.report.record import Outcome, notebook_text, scrub
+from cdp_lib.report.runs import PRESETS, Run, by_run, choose, find_runs
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def weekly(
     """Run the notebooks on a shop and publish `<out>/<ISO week>/index.html`.
 
     `only` names notebooks (a unique beginning is enough): the others keep their pages of an
-    earlier run of the same week. `parameters` are texts `notebook.name=value`. At most `jobs`
+    earlier run of the same week. `parameters` are texts `notebook.name=value`. A notebook that
+    weekly.toml lists runs as often as it says there (`runs.py`). At most `jobs`
     notebooks run at once, each for at most `timeout_seconds`.
 
     Raises Refusal for an unknown notebook, parameter or shop, and while another run of the
@@ -64,13 +66,17 @@ def weekly(
     from cdp_lib.windows import iso_week
 
     at_least("jobs", jobs, 1)
-    found = find_notebooks(notebooks_dir)
-    chosen = _chosen(found, only)
-    given = given_parameters.by_notebook(list(parameters), list(found))
-    declared = {name: given_parameters.notebook_parameters(found[name]) for name in chosen}
+    found = find_runs(notebooks_dir)
+    chosen = choose(found, only)
+    given = by_run(parameters, found)
+    files = {found[name].notebook for name in chosen}
+    declared = {file: given_parameters.notebook_parameters(file) for file in files}
     opened = open_shop(shop, as_of=as_of or None)
     fixed = {"shop": str(shop), "as_of": f"{opened.as_of:%Y-%m-%dT%H:%M:%SZ}"}
-    values = {name: _values(name, declared[name], fixed, given.get(name, {})) for name in chosen}
+    values = {
+        name: _values(found[name], declared[found[name].notebook], fixed, given.get(name, {}))
+        for name in chosen
+    }
     for name in given:
         if name not in chosen:
             raise Refusal("-p", name, "this notebook is not run", "leave it out, or widen --only")
@@ -113,7 +119,7 @@ def run_notebook(
     declared = given_parameters.notebook_parameters(path)
     values = given_parameters.fit(path.stem, declared, dict(parameters or {}))
     with progress or Quiet() as shown:
-        executed = _run_one(path, values, timeout_seconds, 1, shown)
+        executed = _run_one(Run(path.stem, path), values, timeout_seconds, 1, shown)
     folder = Path(out or "reports")
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / f"{path.stem}.html"
@@ -133,47 +139,26 @@ def stopping(pool: ThreadPoolExecutor, stop: threading.Event) -> Iterator[None]:
         raise
 
 
-def find_notebooks(folder: str | Path) -> dict[str, Path]:
-    """The notebooks of a folder by name, in order; looked for here, then beside the library."""
-    places = [Path(folder), Path(__file__).parents[2] / folder]
-    for place in places:
-        if place.is_dir():
-            found = {path.stem: path for path in sorted(place.glob("*.ipynb"))}
-            if found:
-                return found
-    raise Refusal("notebooks", str(folder), "no notebook there", "name a folder of .ipynb files")
-
-
-def _run_one(path: Path, values: dict, timeout_seconds, jobs: int, progress: Quiet, stop=None):
-    progress.started(path.stem)
+def _run_one(run: Run, values: dict, timeout_seconds, jobs: int, progress: Quiet, stop=None):
+    progress.started(run.name)
     done = execute(
-        path,
+        run.notebook,
         values,
         timeout_seconds,
         threads=max(1, (os.cpu_count() or 1) // jobs),
-        on_cell=lambda cell, total: progress.cell(path.stem, cell, total),
+        on_cell=lambda cell, total: progress.cell(run.name, cell, total),
         stop=stop,
+        title=run.title,
     )
-    progress.ended(path.stem, done.status, scrub(done.message), done.seconds)
+    progress.ended(run.name, done.status, scrub(done.message), done.seconds)
     return done
 
 
-def _chosen(found: Mapping[str, Path], only: Iterable[str]) -> list[str]:
-    chosen = set()
-    for beginning in only:
-        names = [name for name in found if name == beginning or name.startswith(beginning)]
-        if len(names) != 1:
-            problem = "names several notebooks" if names else "no such notebook"
-            raise Refusal("--only", beginning, problem, f"choose one of {', '.join(found)}")
-        chosen.add(names[0])
-    return [name for name in found if name in chosen or not chosen]
-
-
-def _values(name: str, declared: Mapping, fixed: Mapping, given: Mapping) -> dict:
+def _values(run: Run, declared: Mapping, fixed: Mapping, given: Mapping) -> dict:
     for taken in fixed:
-        if taken in given:
-            raise Refusal(
-                "-p", f"{name}.{taken}", "is set for all notebooks at once", f"use --{taken}"
-            )
+        for place, source in (("-p", given), (PRESETS, run.preset)):
+            if taken in source:
+                problem, fix = "is set for all notebooks at once", f"use --{taken}"
+                raise Refusal(place, f"{run.name}.{taken}", problem, fix)
     own = {key: value for key, value in fixed.items() if key in declared}
-    return own | given_parameters.fit(name, declared, given)
+    return own | given_parameters.fit(run.name, declared, {**run.preset, **given})

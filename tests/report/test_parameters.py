@@ -5,7 +5,7 @@ import re
 import pytest
 
 from cdp_lib.checks import Refusal
-from cdp_lib.report.parameters import by_notebook, fit, notebook_parameters
+from cdp_lib.report.parameters import fit, notebook_parameters
 
 DECLARED = """shop: str = "shop.toml"  # the shop
 idle_hours: float = 24.0  # hours
@@ -79,22 +79,3 @@ def test_a_file_that_is_no_notebook_is_refused(tmp_path):
     (tmp_path / "01_a.ipynb").write_text("{")
     with pytest.raises(Refusal, match="cannot be read"):
         notebook_parameters(tmp_path / "01_a.ipynb")
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("idle_hours=3", "write -p notebook.name=value"),
-        ("01_a.idle_hours", "write -p notebook.name=value"),
-        ("03.idle_hours=3", "no such notebook"),
-        ("0.idle_hours=3", "names several notebooks"),
-    ],
-)
-def test_a_pair_that_names_no_notebook_is_refused(text, said):
-    with pytest.raises(Refusal, match=re.escape(said)):
-        by_notebook([text], ["01_a", "02_b"])
-
-
-def test_a_value_may_hold_dots_and_equal_signs():
-    pairs = by_notebook(["01_a.shop=data/x.toml?a=1"], ["01_a", "02_b"])
-    assert pairs == {"01_a": {"shop": "data/x.toml?a=1"}}
