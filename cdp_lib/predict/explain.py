@@ -77,13 +77,12 @@ def importance_table(explanation: shap.Explanation, features: Iterable[Feature])
     higher than no), "mixed" (no clear order), "by category", or "none" where it moves nobody.
     """
     known = {feature.name: feature for feature in features}
-    names = explanation.feature_names
-    strength = np.abs(explanation.values).mean(axis=0) if len(explanation.values) else np.nan
-    strength = np.broadcast_to(strength, len(names))
+    names, values = explanation.feature_names, contributions(explanation)
+    data, strength = explanation.data.reshape(values.shape), _mean_abs(values)
     rows = []
     for place, name in enumerate(names):
         feature = _known(known, name)
-        way = _direction(explanation.data[:, place], explanation.values[:, place], feature.kind)
+        way = _direction(data[:, place], values[:, place], feature.kind)
         rows.append((name, feature.meaning, feature.group, strength[place], way))
     table = pd.DataFrame(rows, columns=["feature", "meaning", "group", "mean_abs", "direction"])
     table.insert(4, "share", table.mean_abs / (table.mean_abs.sum() or np.nan))
@@ -99,11 +98,11 @@ def group_table(explanation: shap.Explanation, features: Sequence[Feature]) -> p
     feature), mean_abs (log odds), share (of the sum of all groups).
     """
     names, member = groups_of(explanation.feature_names, features)
-    strength = np.abs(explanation.values).mean(axis=0)
-    rows = []
+    values = contributions(explanation)
+    strength, rows = _mean_abs(values), []
     for place, name in enumerate(names):
         inside = np.flatnonzero(member == place)
-        moved = np.abs(explanation.values[:, inside].sum(axis=1)).mean()
+        moved = _mean_abs(values[:, inside].sum(axis=1, keepdims=True))[0]
         strongest = explanation.feature_names[inside[np.argmax(strength[inside])]]
         rows.append((name, len(inside), strongest, moved))
     table = pd.DataFrame(rows, columns=["group", "n_features", "strongest", "mean_abs"])
@@ -120,8 +119,8 @@ def dependence_table(explanation: shap.Explanation, feature: str) -> pd.DataFram
     """
     one_of("feature", feature, explanation.feature_names)
     place = explanation.feature_names.index(feature)
-    shown = shown_values(explanation, place)
-    return pd.DataFrame({"value": shown, "contribution": explanation.values[:, place]})
+    added = contributions(explanation)[:, place]
+    return pd.DataFrame({"value": shown_values(explanation, place), "contribution": added})
 
 
 def groups_of(names: Sequence[str], features: Iterable[Feature]) -> tuple[list[str], np.ndarray]:
@@ -138,13 +137,21 @@ def groups_of(names: Sequence[str], features: Iterable[Feature]) -> tuple[list[s
 
 def shown_values(explanation: shap.Explanation, place: int) -> np.ndarray:
     """The values of one feature as the frame holds them: floats, or texts of a category."""
-    shown = explanation.display_data
-    if shown is None:
-        return explanation.data[:, place]
-    column = shown[:, place]
-    if any(isinstance(value, str) for value in column):
-        return column
-    return explanation.data[:, place]
+    shape = contributions(explanation).shape
+    if explanation.display_data is not None:
+        column = np.reshape(explanation.display_data, shape)[:, place]
+        if any(isinstance(value, str) for value in column):
+            return column
+    return explanation.data.reshape(shape)[:, place].astype(float)
+
+
+def contributions(explanation: shap.Explanation) -> np.ndarray:
+    """The values as (rows, features), also of one row or of none, which shap flattens."""
+    return explanation.values.reshape(-1, len(explanation.feature_names))
+
+
+def _mean_abs(values: np.ndarray) -> np.ndarray:
+    return np.abs(values).mean(axis=0) if len(values) else np.full(values.shape[1], np.nan)
 
 
 def _of_trees(model: Propensity, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

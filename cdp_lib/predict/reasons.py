@@ -15,7 +15,7 @@ import pandas as pd
 
 from cdp_lib.checks import Refusal, at_least
 from cdp_lib.customers.features import Feature
-from cdp_lib.predict.explain import groups_of, shown_values
+from cdp_lib.predict.explain import contributions, groups_of, shown_values
 
 if TYPE_CHECKING:
     import shap
@@ -45,8 +45,9 @@ def reason_table(
     absolute contributions is left out. Values from data come as plain text, not escaped.
     """
     at_least("top", top, 1)
-    if len(ids) != len(explanation.values):
-        raise Refusal("ids", len(ids), f"not one for each of {len(explanation.values)} rows",
+    n = len(contributions(explanation))
+    if len(ids) != n:
+        raise Refusal("ids", len(ids), f"not one for each of {n} rows",
                       "pass the ids of the explained rows")  # fmt: skip
     group, strongest, sign = _strongest(explanation, features, top)
     known = {feature.name: feature for feature in features}
@@ -128,7 +129,7 @@ def _strongest(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each row and rank: the group, its strongest feature (-1: no reason), and the sign."""
     names, member = groups_of(explanation.feature_names, features)
-    values = explanation.values
+    values = contributions(explanation)
     sums = np.column_stack([values[:, member == g].sum(axis=1) for g in range(len(names))])
     top = min(top, len(names))
     group = np.argsort(-np.abs(sums), axis=1, kind="stable")[:, :top]
