@@ -4,8 +4,8 @@
   has no orders it is a purchase event. "use_coupon" is a purchase with a discount above 0.
   "visit" is any event but app_remove and push_off. Any other name is an event of the log.
 - A row belongs to the customer it names. An event that names none belongs to the only customer
-  its visitor was seen to be before `end`; of a visitor seen to be two it is nobody's. What comes
-  to light later changes nothing, so what was read once reads the same when the log has grown.
+  its visitor was seen to be before `end`; of a visitor seen to be two it is nobody's. A login
+  after `end` changes nothing, so a window that is over reads the same when the log has grown.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def from_shop(
     raw: dict[str, list[pd.DataFrame]] = {role: [] for role in ROLES}
     for role, cutoff in at.all:
         raw[role].append(_collect(shop, outcome, cutoff, role, lookback_days, seed, kept))
-    features = profile.features(shop)
+    features = profile.features(shop, lookback_days)
     warnings = _seen_from(shop, outcome, at, lookback_days)
     if kept < 1:
         warnings.append(f"{kept:.1%} of {total:,} rows were drawn by the hash of the customer.")

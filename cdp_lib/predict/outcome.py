@@ -1,9 +1,9 @@
 """What is predicted: does, or does not do, an event within a horizon, for customers at risk.
 
-The label window is [cutoff, cutoff + horizon), half-open, and must be over at `as_of`. Who is at
-risk is judged from rows before the cutoff alone: a newcomer of the label window is in no
-population, and nobody counts as gone because the observation ended. `acts` says which rows are
-an event and whose they are.
+The label window is [cutoff, cutoff + horizon), half-open, and must be over at `as_of`; all that is
+known of it by now counts, rows that came in late too. Who is at risk is judged from what was known
+at the cutoff: a newcomer of the label window is in no population, and nobody counts as gone
+because the observation ended. `acts` says which rows are an event and whose they are.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.checks import Refusal, at_least, one_of
+from cdp_lib.customers import profile
 from cdp_lib.predict.acts import acts, app_holders, check_event
 from cdp_lib.predict.cutoffs import cutoffs
 from cdp_lib.predict.horizon import Horizon, default_horizon
@@ -126,18 +127,20 @@ def churn(
 
 
 def at_risk(shop: Shop, outcome: Outcome, cutoff: str | date | datetime) -> Table:
-    """The population at risk at a cutoff, from rows before it alone: `customer_id`, distinct."""
+    """The population at risk at a cutoff, as the shop was known then: `customer_id`, distinct.
+
+    Raises Refusal for a cutoff after the shop's `as_of` and an event that it cannot show.
+    """
     cutoff = instant(cutoff, "cutoff")
+    past = shop.at(cutoff)
     since = cutoff - timedelta(days=int(outcome.active_days))
     if outcome.population == "known":
-        from cdp_lib.customers import profile
-
         people = profile.as_of(shop, cutoff).select("customer_id")
     else:
         check_event(shop, outcome.active_event)
-        people = acts(shop, outcome.active_event, since, cutoff).select("customer_id").distinct()
+        people = acts(past, outcome.active_event, since, cutoff).select("customer_id").distinct()
     if outcome.event == "app_remove":
-        people = people.semi_join(app_holders(shop, since, cutoff), "customer_id")
+        people = people.semi_join(app_holders(past, since, cutoff), "customer_id")
     return people
 
 

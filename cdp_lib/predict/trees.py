@@ -6,7 +6,6 @@ missing values as they are. With a fixed number of threads the same rows give th
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,8 +39,7 @@ class Trees:
 
 
 def library():
-    """XGBoost, whose idle threads sleep instead of spinning on a busy machine."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    """XGBoost, imported where it is first needed."""
     import xgboost
 
     return xgboost
