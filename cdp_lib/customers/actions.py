@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import ibis
 from ibis import _
 from ibis.expr.types import Table
 
@@ -53,24 +54,25 @@ PLACES = {
 }
 
 
-def slim(shop: Shop, span: Span) -> Table:
-    """The events of the span that belong to a customer, with whole numbers for their times.
+def owned(shop: Shop, span: Span, columns: Sequence[str], events: Sequence[str] = ()) -> Table:
+    """The events of the span that belong to a customer, of `events` or of all kinds.
 
-    Out: `owner_id`, `us` (instant, microseconds since 1970), `age` (whole days before the
-    cutoff), and of the log: event, session_id, visitor_id, and what the shop has of product_id,
-    price, quantity, cart_id, shipping_cost, error and `PLACES`.
+    Out: `owner_id`, event, session_id, those of `columns` that the shop has, `us` (instant,
+    microseconds since 1970) and `age` (whole days before the cutoff).
     """
-    visits, given = shop.visits, shop.given("events")
-    wanted = ("product_id", "price", "quantity", "cart_id", "shipping_cost", "error", *PLACES)
-    columns = ["event", "session_id", "visitor_id", *(c for c in wanted if c in given)]
-    links = identity.links(visits, shop.find("identities"))
-    rows = identity.owned(span.within(visits, "occurred_at"), links, visits)
-    rows = rows.select("owner_id", *columns, us=micros(rows.occurred_at))
-    return rows.mutate(age=span.age_days(rows.us))
+    given = shop.given("events")
+    rows = span.within(shop.visits, "occurred_at")
+    rows = rows.filter(rows.event.isin(list(events))) if events else rows
+    rows = rows.select(
+        *("visitor_id", "customer_id", "session_id", "event"),
+        *(name for name in columns if name in given),
+        us=micros(rows.occurred_at),
+    )
+    return identity.owned(rows.mutate(age=span.age_days(rows.us)), shop.ties)
 
 
 def visit_days(rows: Table) -> Table:
-    """The rows of `slim` summed up by customer, visit and day before the cutoff.
+    """The rows of `owned` summed up by customer, visit and day before the cutoff.
 
     Out: `owner_id`, `session_id`, `age`; `n_<event>` for `COUNTED`; `n_actions` (without
     `NO_VISIT`), `n_all`, `n_errors`, `n_removed`; `first_us` and `last_us` of the actions;
@@ -78,9 +80,9 @@ def visit_days(rows: Table) -> Table:
     the greatest value of each of `PLACES`.
     """
     action = rows.event.notin(NO_VISIT)
-    sums = {f"n_{event}": (rows.event == event).cast("int64").sum() for event in COUNTED}
-    sums["n_actions"] = action.cast("int64").sum()
-    sums["n_removed"] = (rows.event == "app_remove").cast("int64").sum()
+    sums = {f"n_{event}": rows.count(where=rows.event == event) for event in COUNTED}
+    sums["n_actions"] = rows.count(where=action)
+    sums["n_removed"] = rows.count(where=rows.event == "app_remove")
     sums["first_us"] = rows.us.min(where=action)
     sums["last_us"] = rows.us.max(where=action)
     sums["depth"] = rows.event.cases(*DEPTH.items(), else_=0).cast("int64").max()
@@ -96,29 +98,37 @@ def visit_days(rows: Table) -> Table:
 
 def day_sums(days: Table, windows: Sequence[int]) -> Table:
     """`visit_days` summed up by customer: the counts of `COUNTED` and what else goes by days."""
-    by_day = {"n_actions": _.n_actions.sum(), "n_removed": _.n_removed.sum()}
-    by_day |= {f"n_{event}": _[f"n_{event}"].sum() for event in COUNTED}
-    by_day |= {n: _[n].sum() for n in ("n_priced", "priced", "n_errors") if n in days.columns}
-    by_day |= {"depth": _.depth.max()}
-    table = days.group_by("owner_id", "age").aggregate(**by_day)
-    within = {days: table.age < days for days in windows}
-    sums = {f"actions_{w}d": table.n_actions.sum(where=inside) for w, inside in within.items()}
-    sums |= {
+    counts = [f"n_{event}" for event in COUNTED]
+    counts += [name for name in ("n_errors", "n_priced", "priced") if name in days.columns]
+    # First within the stretches between two windows, so that few rows meet the many conditions.
+    stretch = ibis.cases(*[(days.age < w, w) for w in windows], else_=0).cast("int64")
+    table = days.group_by(owner_id=days.owner_id, stretch=stretch).aggregate(
+        **{name: days[name].sum() for name in counts},
+        **{f"last_{e}": days.age.min(where=days[f"n_{e}"] > 0) for e in LAST_SEEN},
+        depth=days.depth.max(where=days.n_actions > 0),
+        last_removed=days.age.min(where=days.n_removed > 0),
+    )
+    within = {w: (table.stretch > 0) & (table.stretch <= w) for w in windows}
+    sums = {
         f"{event}_{w}d": table[f"n_{event}"].sum(where=within[w])
         for event, (_words, counted) in COUNTED.items()
         for w in counted
         if w in within
     }
-    sums |= {f"last_{event}": table.age.min(where=table[f"n_{event}"] > 0) for event in LAST_SEEN}
+    sums |= {f"last_{event}": table[f"last_{event}"].min() for event in LAST_SEEN}
+    sums["last_removed"] = table.last_removed.min()
     for w, inside in within.items():
-        sums[f"active_days_{w}d"] = (inside & (table.n_actions > 0)).cast("int64").sum()
-        sums[f"depth_{w}d"] = table.depth.max(where=inside & (table.n_actions > 0))
-        if "n_errors" in table.columns:
-            sums[f"errors_{w}d"] = table.n_errors.sum(where=inside)
-        if "n_priced" in table.columns:
-            sums[f"n_priced_{w}d"] = table.n_priced.sum(where=inside)
-            sums[f"priced_{w}d"] = table.priced.sum(where=inside)
-    sums["last_removed"] = table.age.min(where=table.n_removed > 0)
+        sums[f"depth_{w}d"] = table.depth.max(where=inside)
+        for name, total in (("n_errors", "errors"), ("n_priced", "n_priced"), ("priced", "priced")):
+            if name in counts:
+                sums[f"{total}_{w}d"] = table[name].sum(where=inside)
+    return table.group_by("owner_id").aggregate(**sums)
+
+
+def active_days(days: Table, windows: Sequence[int]) -> Table:
+    """The days of `visit_days` with an action, counted by customer."""
+    table = days.filter(days.n_actions > 0).select("owner_id", "age").distinct()
+    sums = {f"active_days_{w}d": table.count(where=table.age < w) for w in windows[1:]}
     return table.group_by("owner_id").aggregate(**sums)
 
 
@@ -145,7 +155,7 @@ def visit_sums(visits: Table, windows: Sequence[int]) -> Table:
     sums = {}
     for w in windows:
         inside = visits.age < w
-        sums[f"visits_{w}d"] = inside.cast("int64").sum()
+        sums[f"visits_{w}d"] = visits.count(where=inside)
         sums[f"visit_actions_{w}d"] = visits.n_actions.sum(where=inside)
         sums[f"visit_us_{w}d"] = (visits.last_us - visits.first_us).sum(where=inside)
     sums |= {"n_visits": visits.count(), "first": visits.first_us.min()}

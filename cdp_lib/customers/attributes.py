@@ -90,6 +90,7 @@ def kept_extras(customers: Table, names: tuple[str, ...]) -> dict[str, str]:
     return kept
 
 
-def sums(customers: Table) -> Table:
+def sums(shop: Shop) -> Table:
     """The customers, a row each, with `created_us` for their first instant."""
+    customers = shop.customers
     return customers.mutate(created_us=micros(customers.created_at))

@@ -13,8 +13,10 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
-from cdp_lib.customers.ages import DAY, HOUR, Span, amount, money
+from cdp_lib.customers.actions import owned
+from cdp_lib.customers.ages import HOUR, Span, amount, money
 from cdp_lib.customers.features import Formula, about, share
+from cdp_lib.tables import Shop
 
 STEPS = {
     "add_to_cart": 1, "remove_from_cart": 1, "view_cart": 2, "begin_checkout": 3,
@@ -61,14 +63,14 @@ def formulas(given: Collection[str], windows: Sequence[int], span: Span) -> list
     return written
 
 
-def carts(rows: Table, span: Span, idle_hours: float) -> Table:
-    """The carts of the rows of `actions.slim`.
+def carts(shop: Shop, span: Span) -> Table:
+    """The carts of the span.
 
     Out: a row per customer and cart: `owner_id`, `cart`, `last_us`, `age` (whole days since it
     was touched), `depth`, `value` (millionths, of what was added less what was taken out),
     `showed_shipping`, `state` ("bought", "left", "open").
     """
-    rows = rows.filter(rows.event.isin(list(STEPS)))
+    rows = owned(shop, span, ("price", "quantity", "cart_id", "shipping_cost"), list(STEPS))
     cart = rows.session_id
     if "cart_id" in rows.columns:
         cart = ibis.coalesce(ibis.literal("i:") + rows.cart_id, ibis.literal("s:") + cart)
@@ -78,35 +80,34 @@ def carts(rows: Table, span: Span, idle_hours: float) -> Table:
         "last_us": rows.us.max(),
         "age": rows.age.min(),
         "depth": rows.event.cases(*STEPS.items(), else_=0).cast("int64").max(),
-        "n_added": (rows.event == "add_to_cart").cast("int64").sum(),
+        "n_added": rows.count(where=rows.event == "add_to_cart"),
     }
     if "price" in rows.columns:
         sums["value"] = (money(rows.price) * pieces * signs).sum().coalesce(0)
     if "shipping_cost" in rows.columns:
         sums["showed_shipping"] = (rows.shipping_cost > 0).cast("int64").max().coalesce(0)
     table = rows.group_by(owner_id=rows.owner_id, cart=cart).aggregate(**sums)
-    idle = span.age_us(table.last_us) >= round(idle_hours * HOUR)
+    idle = span.age_us(table.last_us) >= round(shop.settings.idle_hours * HOUR)
     state = ibis.cases((table.depth == 6, "bought"), (idle, "left"), else_="open")
     return table.filter(table.n_added > 0).mutate(state=state)
 
 
-def sums(rows: Table, windows: Sequence[int], span: Span, idle_hours: float) -> Table:
-    """The rows of `actions.slim` summed up by `customer_id`, for `formulas`."""
-    table = carts(rows, span, idle_hours)
+def sums(shop: Shop, windows: Sequence[int], span: Span) -> Table:
+    """The carts of the span summed up by `customer_id`, for `formulas`."""
+    table = carts(shop, span)
     left, still_open = table.state == "left", table.state == "open"
     sums = {}
     for w in windows:
         inside = table.age < w
-        sums[f"carts_{w}d"] = inside.cast("int64").sum()
-        sums[f"carts_left_{w}d"] = (inside & left).cast("int64").sum()
+        sums[f"carts_{w}d"] = table.count(where=inside)
+        sums[f"carts_left_{w}d"] = table.count(where=inside & left)
     in_sight = left & (table.age < max(windows))
     sums["last_left"] = table.last_us.max(where=left)
     sums["left_depth"] = table.depth.sum(where=in_sight)
-    sums["open_carts"] = still_open.cast("int64").sum()
-    if "price" in rows.columns:
+    sums["open_carts"] = table.count(where=still_open)
+    if "value" in table.columns:
         sums["left_value"] = table.value.sum(where=in_sight)
         sums["open_value"] = table.value.sum(where=still_open)
-    if "shipping_cost" in rows.columns:
+    if "showed_shipping" in table.columns:
         sums["left_shipping"] = table.showed_shipping.sum(where=in_sight)
-    assert DAY
     return table.group_by("owner_id").aggregate(**sums).rename(customer_id="owner_id")

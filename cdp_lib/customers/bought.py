@@ -9,8 +9,9 @@ from ibis.expr.types import Table
 
 from cdp_lib.customers.ages import Span, amount, micros, money
 from cdp_lib.customers.browsing import KINDS
-from cdp_lib.customers.features import Formula, about, share
+from cdp_lib.customers.features import Formula, about, beside, share
 from cdp_lib.customers.visiting import commonest
+from cdp_lib.tables import Shop
 
 
 def formulas(kinds: Collection[str], windows: Sequence[int]) -> list[Formula]:
@@ -42,14 +43,11 @@ def formulas(kinds: Collection[str], windows: Sequence[int]) -> list[Formula]:
     return written
 
 
-def sums(
-    lines: Table, orders: Table, products: Table | None, kinds: Sequence[str],
-    windows: Sequence[int], span: Span,
-) -> Table:  # fmt: skip
+def sums(shop: Shop, kinds: Sequence[str], windows: Sequence[int], span: Span) -> Table:
     """Order lines summed up by `customer_id`, for `formulas`; a line below 0 pieces came back."""
-    known = orders.filter(orders.customer_id.notnull())
-    whose = known.select("order_id", "ordered_at", owner_id="customer_id")
-    rows = lines.select("order_id", "product_id", "quantity", "unit_price")
+    orders = shop.orders.filter(shop.orders.customer_id.notnull())
+    whose = orders.select("order_id", "ordered_at", owner_id="customer_id")
+    rows = shop.order_lines.select("order_id", "product_id", "quantity", "unit_price")
     rows = rows.inner_join(whose, "order_id")
     rows = rows.mutate(age=span.age_days(micros(rows.ordered_at)))
     longest = max(windows)
@@ -61,25 +59,19 @@ def sums(
         returned=(-rows.quantity).sum(where=(rows.quantity < 0) & recent).coalesce(0),
         worth=(money(rows.unit_price) * rows.quantity).sum(where=bought & recent).coalesce(0),
     )
-    sums = {
-        f"products_bought_{w}d": (seen.age < w).cast("int64").sum()
-        for w in windows
-        if w != min(windows)
-    }
-    sums["products_bought_ever"] = (seen.n > 0).cast("int64").sum()
+    sums = {f"products_bought_{w}d": seen.count(where=seen.age < w) for w in windows[1:]}
+    sums["products_bought_ever"] = seen.count(where=seen.n > 0)
     sums["most_buys_of_a_product"] = seen.n.max()
     sums[f"pieces_bought_{longest}d"] = seen.pieces.sum()
     sums[f"pieces_returned_{longest}d"] = seen.returned.sum()
     sums["worth"] = seen.worth.sum()
-    table = seen.group_by("owner_id").aggregate(**sums)
+    tables = [seen.group_by("owner_id").aggregate(**sums)]
     if kinds:
-        sold = seen.filter(seen.n > 0)
-        sold = sold.inner_join(products.select("product_id", *kinds), "product_id")
+        known = shop.products.select("product_id", *kinds)
+        sold = seen.filter(seen.n > 0).inner_join(known, "product_id")
     for kind in kinds:
         by_kind = sold.filter(sold[kind].notnull()).group_by("owner_id", kind)
         by_kind = by_kind.aggregate(n=_.n.sum())
         spread = by_kind.group_by("owner_id").aggregate(**{f"{KINDS[kind]}_bought_ever": _.count()})
-        main = commonest(by_kind, kind, f"main_{kind}_bought")
-        for more in (spread, main):
-            table = table.left_join(more, "owner_id").drop("owner_id_right")
-    return table.rename(customer_id="owner_id")
+        tables += [spread, commonest(by_kind, kind, f"main_{kind}_bought")]
+    return beside(*tables).rename(customer_id="owner_id")

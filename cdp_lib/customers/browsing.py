@@ -7,8 +7,11 @@ from collections.abc import Collection, Sequence
 from ibis import _
 from ibis.expr.types import Table
 
-from cdp_lib.customers.features import Formula, about, share
+from cdp_lib.customers.actions import owned
+from cdp_lib.customers.ages import Span
+from cdp_lib.customers.features import Formula, about, beside, share
 from cdp_lib.customers.visiting import commonest
+from cdp_lib.tables import Shop
 
 KINDS = {"category": "categories", "brand": "brands"}
 
@@ -41,40 +44,32 @@ def formulas(kinds: Collection[str], windows: Sequence[int]) -> list[Formula]:
     return written
 
 
-def sums(
-    rows: Table, products: Table | None, kinds: Sequence[str], windows: Sequence[int]
-) -> Table:
-    """The rows of `actions.slim` summed up by `customer_id`, for `formulas`."""
-    rows = rows.filter(rows.product_id.notnull() & rows.event.isin(["view_item", "add_to_cart"]))
+def sums(shop: Shop, kinds: Sequence[str], windows: Sequence[int], span: Span) -> Table:
+    """The events of the span summed up by `customer_id`, for `formulas`."""
+    rows = owned(shop, span, ["product_id"], ["view_item", "add_to_cart"])
+    rows = rows.filter(rows.product_id.notnull())
     viewed = rows.event == "view_item"
     seen = rows.group_by("owner_id", "product_id").aggregate(
-        n=viewed.cast("int64").sum(),
+        n=rows.count(where=viewed),
         age=rows.age.min(where=viewed),
         first=rows.age.max(where=viewed),
-        n_added=(~viewed).cast("int64").sum(),
+        n_added=rows.count(where=~viewed),
     )
-    longest = max(windows)
-    sums = {f"products_viewed_{w}d": (seen.age < w).cast("int64").sum() for w in windows}
-    sums["products_in_cart"] = (seen.n_added > 0).cast("int64").sum()
+    sums = {f"products_viewed_{w}d": seen.count(where=seen.age < w) for w in windows}
+    sums["products_in_cart"] = seen.count(where=seen.n_added > 0)
     sums["most_views_of_a_product"] = seen.n.max()
     sums["days_since_new_product"] = seen["first"].min()
-    table = seen.group_by("owner_id").aggregate(**sums)
+    tables = [seen.group_by("owner_id").aggregate(**sums)]
     if kinds:
-        known = seen.filter(seen.n > 0).inner_join(
-            products.select("product_id", *kinds), "product_id"
-        )
+        kept = shop.products.select("product_id", *kinds)
+        known = seen.filter(seen.n > 0).inner_join(kept, "product_id")
     for kind in kinds:
         by_kind = known.filter(known[kind].notnull()).group_by("owner_id", kind)
         by_kind = by_kind.aggregate(n=_.n.sum(), age=_.age.min())
         sums = {
-            f"{KINDS[kind]}_viewed_{w}d": (by_kind.age < w).cast("int64").sum()
-            for w in windows
-            if w != min(windows)
+            f"{KINDS[kind]}_viewed_{w}d": by_kind.count(where=by_kind.age < w) for w in windows[1:]
         }
         sums |= {f"most_{kind}": by_kind.n.max(), f"all_{kind}": by_kind.n.sum()}
-        spread = by_kind.group_by("owner_id").aggregate(**sums)
-        table = table.left_join(spread, "owner_id").drop("owner_id_right")
-        main = commonest(by_kind, kind, f"main_{kind}_viewed")
-        table = table.left_join(main, "owner_id").drop("owner_id_right")
-    assert longest
-    return table.rename(customer_id="owner_id")
+        tables.append(by_kind.group_by("owner_id").aggregate(**sums))
+        tables.append(commonest(by_kind, kind, f"main_{kind}_viewed"))
+    return beside(*tables).rename(customer_id="owner_id")

@@ -13,8 +13,9 @@ from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.customers.ages import DAY, Span, amount, micros, money
-from cdp_lib.customers.features import Formula, about, share
+from cdp_lib.customers.features import Formula, about, beside, share
 from cdp_lib.customers.visiting import commonest
+from cdp_lib.tables import Shop
 
 MINUTE = 60 * 10**6
 
@@ -107,8 +108,9 @@ def _spread(n, total, squares):
     return (ibis.greatest(around, 0.0) / ibis.greatest(n - 1, 0.0).nullif(0)).sqrt()
 
 
-def sums(orders: Table, given: Collection[str], windows: Sequence[int], span: Span) -> Table:
+def sums(shop: Shop, windows: Sequence[int], span: Span) -> Table:
     """Orders summed up by `customer_id`, for `formulas`; an order of a guest is nobody's."""
+    orders, given = shop.orders, shop.given("orders")
     rows = orders.filter(orders.customer_id.notnull())
     rows = rows.mutate(us=micros(rows.ordered_at), paid=money(rows.revenue))
     rows = rows.mutate(age=span.age_days(rows.us), owner_id=rows.customer_id)
@@ -123,9 +125,9 @@ def sums(orders: Table, given: Collection[str], windows: Sequence[int], span: Sp
     }
     for w in windows:
         inside = rows.age < w
-        sums[f"orders_{w}d"] = (inside & bought).cast("int64").sum()
+        sums[f"orders_{w}d"] = rows.count(where=inside & bought)
         sums[f"paid_{w}d"] = rows.paid.sum(where=inside & bought).coalesce(0)
-        sums[f"returns_{w}d"] = (inside & ~bought).cast("int64").sum()
+        sums[f"returns_{w}d"] = rows.count(where=inside & ~bought)
         sums[f"paid_back_{w}d"] = (-rows.paid).sum(where=inside & ~bought).coalesce(0)
         if "discount" in given:
             let_off = money(rows.discount).sum(where=inside & bought)
@@ -135,19 +137,17 @@ def sums(orders: Table, given: Collection[str], windows: Sequence[int], span: Sp
             sums[f"earned_{w}d"] = (rows.paid - money(rows.cost)).sum(where=known).coalesce(0)
             sums[f"costed_{w}d"] = rows.paid.sum(where=known)
     if "discount" in given:
-        sums["discounted"] = (bought & (rows.discount > 0)).cast("int64").sum()
+        sums["discounted"] = rows.count(where=bought & (rows.discount > 0))
     if "shipping" in given:
-        sums["shipped"] = (bought & (rows.shipping > 0)).cast("int64").sum()
+        sums["shipped"] = rows.count(where=bought & (rows.shipping > 0))
     if "channel" in given:
         sums["order_channels"] = rows.channel.nunique(where=bought)
-    table = rows.group_by("owner_id").aggregate(**sums)
     purchases = rows.filter(rows.revenue >= 0)
-    for more in (_gaps(purchases), _last_order(purchases, given)):
-        table = table.left_join(more, "owner_id").drop("owner_id_right")
+    tables = [rows.group_by("owner_id").aggregate(**sums)]
+    tables += [_gaps(purchases), _last_order(purchases, given)]
     if "channel" in given:
-        main = commonest(purchases.mutate(n=1), "channel", "main_order_channel")
-        table = table.left_join(main, "owner_id").drop("owner_id_right")
-    return table.rename(customer_id="owner_id")
+        tables.append(commonest(purchases.mutate(n=1), "channel", "main_order_channel"))
+    return beside(*tables).rename(customer_id="owner_id")
 
 
 def _gaps(purchases: Table) -> Table:

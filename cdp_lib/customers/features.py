@@ -68,6 +68,15 @@ def written(table: Table, formulas: Iterable[Formula]) -> dict[str, Value]:
     return {formula.feature.name: formula.value.resolve(table) for formula in formulas}
 
 
+def beside(first: Table, *others: Table, key: str = "owner_id") -> Table:
+    """Tables with a row per key next to each other: every column once, every row of the first."""
+    joined = first
+    for i, other in enumerate(others):
+        joined = joined.left_join(other, key, rname=f"{{name}}__{i}")
+    names = [name for table in (first, *others) for name in table.columns if name != key]
+    return joined.select(key, *names)
+
+
 def share(part: Value, whole: Value) -> Value:
     """A ratio as a float, null where the whole is 0."""
     return part.cast("float64") / whole.cast("float64").nullif(0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.customers.ages import Span, micros
 from cdp_lib.customers.features import Formula, about, share
+from cdp_lib.tables import Shop
 
 PRESSURE = (7, 28, 90)
 CHANNELS = ("email", "push", "sms", "whatsapp", "in_app")
@@ -64,22 +65,23 @@ def formulas(given: Collection[str], span: Span) -> list[Formula]:
     return written
 
 
-def sums(messages: Table, given: Collection[str], span: Span) -> Table:
+def sums(shop: Shop, span: Span) -> Table:
     """Messages of the span summed up by `customer_id`, for `formulas`."""
-    windows: Sequence[int] = [w for w in PRESSURE if w <= span.lookback_days]
-    rows = span.within(messages, "sent_at").filter(_.customer_id.notnull())
+    messages, given = shop.messages, shop.given("messages")
+    windows = [w for w in PRESSURE if w <= span.lookback_days]
+    rows = span.within(messages, "sent_at")
     rows = rows.mutate(us=micros(rows.sent_at), channel=rows.channel.lower())
     rows = rows.mutate(age=span.age_days(rows.us))
     sums = {"last_sent": rows.us.max()}
     done = [name for name in DONE if f"{name}_at" in given]
     for w in windows:
         inside = rows.age < w
-        sums[f"sent_{w}d"] = inside.cast("int64").sum()
+        sums[f"sent_{w}d"] = rows.count(where=inside)
         for name in done:
             sums[f"{name}_{w}d"] = rows[f"{name}_at"].count(where=inside)
     for channel in CHANNELS:
         inside = (rows.age < windows[-1]) & (rows.channel == channel)
-        sums[f"{channel}_sent"] = inside.cast("int64").sum()
+        sums[f"{channel}_sent"] = rows.count(where=inside)
         for name in done:
             sums[f"{channel}_{name}"] = rows[f"{name}_at"].count(where=inside)
     for name in done:

@@ -6,7 +6,7 @@ a row that happened or came in later, with its visitors told apart by what was s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import date, datetime
 from weakref import WeakKeyDictionary
 
@@ -16,7 +16,6 @@ from ibis.expr.types import Table
 
 from cdp_lib.checks import MissingTable, at_least
 from cdp_lib.customers import (
-    actions,
     attributes,
     baskets,
     bought,
@@ -26,9 +25,9 @@ from cdp_lib.customers import (
     visiting,
 )  # fmt: skip
 from cdp_lib.customers.ages import Span
-from cdp_lib.customers.features import WINDOWS, Feature, Formula, written
+from cdp_lib.customers.features import WINDOWS, Feature, Formula, beside, written
 from cdp_lib.customers.features import feature_table as _feature_table
-from cdp_lib.tables import Shop, identity
+from cdp_lib.tables import Shop
 from cdp_lib.windows import instant
 
 SHORTEST_DAYS = 30
@@ -48,10 +47,11 @@ def as_of(shop: Shop, cutoff: str | date | datetime, lookback_days: int = 365) -
     past = shop.at(instant(cutoff, "cutoff"))
     blocks = _blocks(shop, Span(past.as_of, _checked(lookback_days)))
     tables = [(formulas, sums(past)) for formulas, sums in blocks]
-    profile = _people(past)
-    for formulas, table in tables:
-        block = table.select("customer_id", **written(table, formulas))
-        profile = profile.left_join(block, "customer_id").drop("customer_id_right")
+    profile = beside(
+        _people(past),
+        *(table.select("customer_id", **written(table, formulas)) for formulas, table in tables),
+        key="customer_id",
+    )
     columns = {}
     for formula in (formula for formulas, _ in tables for formula in formulas):
         value, feature = profile[formula.feature.name], formula.feature
@@ -76,8 +76,7 @@ def _people(past: Shop) -> Table:
     """Every customer whom a row of the cut shop names, once."""
     named = [past.table(name).select("customer_id") for name in PEOPLE[:2] if past.has(name)]
     if past.has("events"):
-        links = identity.links(past.visits, past.find("identities"))
-        named.append(links.select("customer_id"))
+        named.append(past.ties.pairs.select("customer_id"))
     people = ibis.union(*named) if len(named) > 1 else named[0]
     return people.filter(people.customer_id.notnull()).distinct()
 
@@ -95,65 +94,36 @@ def _blocks(shop: Shop, span: Span) -> list[tuple[list[Formula], Callable[[Shop]
         )
     windows = [days for days in WINDOWS if days <= span.lookback_days]
     kinds = [k for k in browsing.KINDS if shop.has("products") and k in shop.given("products")]
-    blocks = []
+    given = {name: shop.given(name) for name in shop.tables}
+    blocks: list[tuple[list[Formula], Callable[[Shop], Table]]] = []
     if shop.has("customers"):
-        extras = _extras(shop)
-        blocks.append(
-            (attributes.formulas(shop, span, extras), lambda s: attributes.sums(s.customers))
-        )
+        blocks.append((attributes.formulas(shop, span, _extras(shop)), attributes.sums))
     if shop.has("events"):
-        blocks += _event_blocks(shop, span, windows, kinds)
-    if shop.has("orders"):
-        given = shop.given("orders")
+        told = given["events"] | ({"orders"} & set(shop.tables))
         blocks.append(
-            (
-                buying.formulas(given, windows, span),
-                lambda s: buying.sums(s.orders, given, windows, span),
-            )
+            (visiting.formulas(told, windows, span), lambda s: visiting.sums(s, windows, span))
         )
-        if shop.has("order_lines"):
+        if "product_id" in given["events"]:
             blocks.append(
                 (
-                    bought.formulas(kinds, windows),
-                    lambda s: bought.sums(
-                        s.order_lines, s.orders, s.find("products"), kinds, windows, span
-                    ),
+                    browsing.formulas(kinds, windows),
+                    lambda s: browsing.sums(s, kinds, windows, span),
                 )
             )
-    if shop.has("messages"):
-        sent = shop.given("messages")
         blocks.append(
-            (mailing.formulas(sent, span), lambda s: mailing.sums(s.messages, sent, span))
+            (baskets.formulas(told, windows, span), lambda s: baskets.sums(s, windows, span))
         )
-    return blocks
-
-
-def _event_blocks(shop: Shop, span: Span, windows: Sequence[int], kinds: Sequence[str]) -> list:
-    given = shop.given("events")
-    told = given | ({"orders"} if shop.has("orders") else set())
-    rows: dict[int, Table] = {}
-
-    def slim(past: Shop) -> Table:
-        # One expression for all three, so that the engine reads the log once.
-        return rows.setdefault(id(past), actions.slim(past, span))
-
-    blocks = [
-        (visiting.formulas(told, windows, span), lambda s: visiting.sums(slim(s), windows, span))
-    ]
-    if "product_id" in given:
+    if shop.has("orders"):
         blocks.append(
-            (
-                browsing.formulas(kinds, windows),
-                lambda s: browsing.sums(slim(s), s.find("products"), kinds, windows),
+            (buying.formulas(given["orders"], windows, span),
+             lambda s: buying.sums(s, windows, span))
+        )  # fmt: skip
+        if shop.has("order_lines"):
+            blocks.append(
+                (bought.formulas(kinds, windows), lambda s: bought.sums(s, kinds, windows, span))
             )
-        )
-    idle = shop.settings.idle_hours
-    blocks.append(
-        (
-            baskets.formulas(given, windows, span),
-            lambda s: baskets.sums(slim(s), windows, span, idle),
-        )
-    )
+    if shop.has("messages"):
+        blocks.append((mailing.formulas(given["messages"], span), lambda s: mailing.sums(s, span)))
     return blocks
 
 

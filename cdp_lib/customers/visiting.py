@@ -12,13 +12,16 @@ from cdp_lib.customers.actions import (
     COUNTED,
     LAST_SEEN,
     PLACES,
+    active_days,
     day_sums,
+    owned,
     visit_days,
     visit_sums,
     visits_of,
 )
 from cdp_lib.customers.ages import DAY, Span, amount
-from cdp_lib.customers.features import Formula, about, share
+from cdp_lib.customers.features import Formula, about, beside, share
+from cdp_lib.tables import Shop
 
 # The visits and actions of which a rise or a fall is told: their last 30 days against 90.
 RISING = {"visits": "visits", "view_item": "product views", "add_to_cart": "additions to the cart"}
@@ -143,24 +146,23 @@ def _places(given: Collection[str], windows: Sequence[int], longest: int) -> lis
     return written
 
 
-def sums(rows: Table, windows: Sequence[int], span: Span) -> Table:
-    """The rows of `actions.slim` summed up by `customer_id`, for `formulas`."""
-    days = visit_days(rows)
+def sums(shop: Shop, windows: Sequence[int], span: Span) -> Table:
+    """The events of the span summed up by `customer_id`, for `formulas`."""
+    days = visit_days(owned(shop, span, ("price", "error", *PLACES)))
     visits = visits_of(days, span)
-    table = day_sums(days, windows).left_join(visit_sums(visits, windows), "owner_id")
-    table = table.drop("owner_id_right")
-    places = [name for name in PLACES if name in rows.columns]
+    places = [name for name in PLACES if name in visits.columns]
     last = _last_visit(visits, places)
-    table = table.left_join(last, "owner_id").drop("owner_id_right")
+    more = [active_days(days, windows), visit_sums(visits, windows), last]
     if "app_version" in places:
-        behind = _versions_behind(rows)
-        table = table.left_join(behind, table.last_app_version == behind.app_version)
-        table = table.drop("app_version")
+        behind = _versions_behind(visits)
+        more.append(
+            last.inner_join(behind, last.last_app_version == behind.app_version).select(
+                "owner_id", "app_versions_behind"
+            )
+        )
     if "touchpoint" in places:
-        table = table.left_join(
-            commonest(visits.mutate(n=1), "touchpoint", "main_touchpoint"), "owner_id"
-        ).drop("owner_id_right")
-    return table.rename(customer_id="owner_id")
+        more.append(commonest(visits.mutate(n=1), "touchpoint", "main_touchpoint"))
+    return beside(day_sums(days, windows), *more).rename(customer_id="owner_id")
 
 
 def _last_visit(visits: Table, places: Sequence[str]) -> Table:
@@ -171,10 +173,10 @@ def _last_visit(visits: Table, places: Sequence[str]) -> Table:
     return found.group_by("owner_id").aggregate(depth_last_visit=found.depth.max(), **sums)
 
 
-def _versions_behind(rows: Table) -> Table:
-    """For each version of the app how many came up later, by their first action in the span."""
-    first = rows.filter(rows.app_version.notnull()).group_by("app_version")
-    seen = first.aggregate(came_us=_.us.min())
+def _versions_behind(visits: Table) -> Table:
+    """For each version of the app how many came up later, by their first visit in the span."""
+    first = visits.filter(visits.app_version.notnull()).group_by("app_version")
+    seen = first.aggregate(came_us=_.first_us.min())
     newer = ibis.dense_rank().over(order_by=seen.came_us.desc())
     return seen.select("app_version", app_versions_behind=newer)
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
-from cdp_lib.checks import Refusal
+from cdp_lib.checks import Refusal, one_of
 
 if TYPE_CHECKING:
     from ibis.backends import BaseBackend
     from ibis.expr.types import Table
+
+    from cdp_lib.tables.config import TableSpec
 
 _KINDS = (".parquet", ".pq", ".csv", ".csv.gz")
 
@@ -172,3 +174,23 @@ def _renamed(statement, name: str) -> str:
             table.set("this", exp.to_identifier(name))
             table.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
     return statement.sql(dialect="duckdb")
+
+
+def raw_table(con: BaseBackend, spec: TableSpec, name: str, folder: Path) -> Table:
+    """The table that a section of shop.toml means, before any mapping; files become view `name`."""
+    place = f"tables.{spec.name}"
+    if spec.table is not None:
+        known = con.list_tables()
+        if spec.table not in known:
+            one_of(f"{place}.table", spec.table, known or ["(the engine has no table)"])
+        raw = con.table(spec.table)
+    else:
+        files = files_of(f"{place}.path", spec.path, folder)
+        raw = read_files(con, name, files, spec.header, spec.delimiter)
+    return raw if spec.query is None else select_from(con, raw, spec.query, place)
+
+
+def as_view(con: BaseBackend, table: Table, name: str) -> Table:
+    """The table under a name of its own in the engine, for as long as the connection lives."""
+    con.raw_sql(f"CREATE OR REPLACE TEMPORARY VIEW {name} AS {con.compile(table)}")
+    return con.table(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import ibis
 from ibis import _
@@ -30,7 +31,7 @@ class Coverage:
     n_people: int
 
 
-def sessions(events: Table, gap_minutes: float = 30) -> Table:
+def sessions(events: Table, gap_minutes: float = 30, all_given: bool = False) -> Table:
     """The events of a visitor or customer, each with its visit.
 
     In: events of the contract. Out: the same rows and columns, less the rows with neither
@@ -38,12 +39,15 @@ def sessions(events: Table, gap_minutes: float = 30) -> Table:
     "c:<customer_id>". `session_id` is never null and belongs to one visitor alone. Where the
     shop gives one it stands for a visit of that visitor, so an id that two visitors share is
     two visits. Where it gives none, a visit ends when more than `gap_minutes` pass without an
-    event; exactly `gap_minutes` do not end it.
+    event; exactly `gap_minutes` do not end it. all_given: no row lacks its session id, so none
+    is looked for.
     """
     above("gap_minutes", gap_minutes, 0)
     named = _with_visitor(events)
     given = named.filter(named.session_id.notnull())
     given = given.mutate(session_id=given.visitor_id + "/" + given.session_id)
+    if all_given:
+        return given
     bare = named.filter(named.session_id.isnull())
     by_visitor = ibis.window(group_by=bare.visitor_id, order_by=bare.occurred_at)
     gap = ibis.interval(seconds=round(gap_minutes * 60))
@@ -82,29 +86,60 @@ def links(events: Table, identities: Table | None = None) -> Table:
     return pairs.distinct()
 
 
-def owned(events: Table, pairs: Table, visits: Table | None = None) -> Table:
+@dataclass(frozen=True)
+class Ties:
+    """What ties visitors and visits to customers, and since when; small, kept by the engine.
+
+    pairs: `visitor_id, customer_id, tied_at`, a row per pair seen. visits: `session_id,
+    customer_id, tied_at`, a row per visit and customer, of the visitors with several customers.
+    """
+
+    pairs: Table
+    visits: Table
+
+    def before(self, moment: datetime) -> Ties:
+        """The ties that were known before a moment."""
+        known = _.tied_at < ibis.literal(moment)
+        return Ties(self.pairs.filter(known), self.visits.filter(known))
+
+
+def ties(visits: Table, identities: Table | None = None) -> Ties:
+    """The ties in what `sessions` returns and in identities of the contract."""
+    named = visits.filter(visits.customer_id.notnull())
+    tied_at = {"tied_at": named.occurred_at}
+    if "received_at" in visits.columns:
+        received = named.received_at.coalesce(named.occurred_at)
+        tied_at["tied_at"] = ibis.greatest(named.occurred_at, received)
+    named = named.mutate(**tied_at)
+    pair = ["visitor_id", "customer_id"]
+    pairs = named.select(*pair, "tied_at")
+    if identities is not None:
+        pairs = pairs.union(identities.select(*pair, tied_at="linked_at"))
+    pairs = pairs.group_by(pair).aggregate(tied_at=_.tied_at.min()).cache()
+    several = pairs.group_by("visitor_id").aggregate(n__=_.count()).filter(_.n__ > 1)
+    by_visit = named.semi_join(several, "visitor_id").group_by("session_id", "customer_id")
+    return Ties(pairs, by_visit.aggregate(tied_at=_.tied_at.min()).cache())
+
+
+def owned(events: Table, known: Ties) -> Table:
     """The events that belong to a customer, with `owner_id`: whose they are by `stitch`.
 
-    In: events; `links` of the log; and, to share out what a shared device did, what `sessions`
-    made of that log, from which `events` must then come. Cheaper than `stitch` where only
-    customers count: two small tables are joined instead of one row a visit.
+    In: events; where they have a session_id it is that of `sessions`, and what a shared device
+    did is shared out by visits. Cheaper than `stitch` where only customers count.
     """
-    seen = pairs.group_by("visitor_id").aggregate(n__=_.count(), only__=_.customer_id.min())
+    seen = known.pairs.group_by("visitor_id").aggregate(n__=_.count(), only__=_.customer_id.min())
     joined = events.left_join(seen.filter(_.n__ == 1).drop("n__"), "visitor_id")
     customers = [joined.customer_id, joined.only__]
-    joined = joined.select(*events.columns, owner_id=ibis.coalesce(*customers))
-    if visits is not None:
-        shared = visits.filter(visits.customer_id.notnull()).semi_join(
-            seen.filter(_.n__ > 1), "visitor_id"
+    if "session_id" in events.columns:
+        alone = known.visits.group_by("session_id").aggregate(
+            n__=_.count(), one__=_.customer_id.min()
         )
-        alone = shared.group_by("session_id").aggregate(
-            least__=_.customer_id.min(), most__=_.customer_id.max()
-        )
-        alone = alone.filter(_.least__ == _.most__).drop("most__")
-        joined = joined.left_join(alone, "session_id")
-        customer = ibis.coalesce(joined.owner_id, joined.least__)
-        joined = joined.select(*events.columns, owner_id=customer)
-    return joined.filter(joined.owner_id.notnull())
+        joined = joined.left_join(alone.filter(_.n__ == 1).drop("n__"), "session_id")
+        customers.append(joined.one__)
+    rows = joined.select(
+        **{name: joined[name] for name in events.columns}, owner_id=ibis.coalesce(*customers)
+    )
+    return rows.filter(rows.owner_id.notnull())
 
 
 def stitch(visits: Table, identities: Table | None = None) -> Table:

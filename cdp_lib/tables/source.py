@@ -14,11 +14,12 @@ from ibis.expr.types import Table
 
 from cdp_lib.checks import MissingTable, Refusal, one_of
 from cdp_lib.tables import identity, known
-from cdp_lib.tables.config import ShopFile, TableSpec, read_shop_file
+from cdp_lib.tables.config import ShopFile, read_shop_file
 from cdp_lib.tables.contract import CONTRACT
-from cdp_lib.tables.engine import connect, files_of, read_files, select_from
+from cdp_lib.tables.engine import as_view, connect, raw_table
 from cdp_lib.tables.keys import newest_version, one_row_a_key, repeated
 from cdp_lib.tables.mapping import Mapped, to_contract
+from cdp_lib.tables.permissions import PermissionChanges, permission_changes
 from cdp_lib.tables.rules import Rule, bad, rules_for
 from cdp_lib.windows import instant
 
@@ -69,6 +70,7 @@ class Shop:
         self._mapped: dict[str, Mapped] = {}
         self._tables: dict[str, Table] = {}
         self._repeats: dict[str, Table | None] = {}
+        self._cuts: dict[datetime, Shop] = {}
         if self.engine == "duckdb" and whole is None:
             con.raw_sql("SET TimeZone = 'UTC'")
 
@@ -84,7 +86,9 @@ class Shop:
             raise Refusal(
                 "moment", str(moment), f"the data ends at {self.as_of}", "name an earlier one"
             )
-        return self if moment == self.as_of else Shop(self.file, self.con, moment, whole)
+        if moment not in whole._cuts:
+            whole._cuts[moment] = Shop(self.file, self.con, moment, whole)
+        return whole._cuts[moment]
 
     @property
     def whole(self) -> Shop:
@@ -149,7 +153,8 @@ class Shop:
         if name not in self._tables:
             self.require(name)
             table = self._without_repeats(name)
-            self._tables[name] = self._permitted(table) if name == "customers" else table
+            table = self._permitted(table) if name == "customers" else table
+            self._tables[name] = self._seen(table, name)
         return self._tables[name]
 
     def find(self, name: str) -> Table | None:
@@ -163,18 +168,37 @@ class Shop:
         Where visits are derived the engine keeps them, and a shop cut from this one by `at`
         takes its own from there: a visit's id depends on what came before in it alone.
         """
-        mapped, whole = self.mapped("events"), self._whole
-        derived = "session_id" not in mapped.given
-        if derived and whole is not None and "received_at" not in mapped.given:
-            visits = whole.visits
-            return visits.filter(visits.occurred_at < ibis.literal(self.as_of))
+        mapped, all_given = self.mapped("events"), self.whole._all_visits_given
+        if not all_given and self._cuts_like("events"):
+            visits = self.whole.visits
+            visits = visits.filter(visits.occurred_at < ibis.literal(self.as_of))
+            return self._seen(visits, "visits")
         # Columns that are null throughout need not be carried through sorts and joins.
         present = mapped.given.union(mapped.extras, ("customer_id", "session_id"))
-        visits = identity.sessions(
-            self.events.select([name for name in self.events.columns if name in present]),
-            self.settings.session_gap_minutes,
-        )
-        return visits.cache() if derived else visits
+        events = self.events.select([name for name in self.events.columns if name in present])
+        visits = identity.sessions(events, self.settings.session_gap_minutes, all_given)
+        return self._seen(visits, "visits") if all_given else visits.cache()
+
+    @cached_property
+    def _all_visits_given(self) -> bool:
+        events = self.mapped("events")
+        given = "session_id" in events.given
+        return given and not events.table.session_id.isnull().any().execute()
+
+    @cached_property
+    def ties(self) -> identity.Ties:
+        """Which visitors and visits were seen to be which customers; see `identity.Ties`."""
+        if self._cuts_like("events"):
+            return self.whole.ties.before(self.as_of)
+        return identity.ties(self.visits, self.find("identities"))
+
+    def _cuts_like(self, name: str) -> bool:
+        """Whether the rows of a cut shop are just those of its whole before the cut."""
+        return self.whole is not self and "received_at" not in self.given(name)
+
+    def _seen(self, table: Table, name: str) -> Table:
+        """The table of a cut shop as a view: what reads it twice reads only what it needs."""
+        return table if self.whole is self else as_view(self.con, table, f"{self._prefix}_{name}")
 
     @cached_property
     def journeys(self) -> Table:
@@ -208,7 +232,10 @@ class Shop:
         if name not in self._everything:
             spec = self.file.tables[name]
             self._everything[name] = to_contract(
-                self._raw(name, spec), CONTRACT[name], spec, self.engine
+                raw_table(self.con, spec, f"{self._prefix}_{name}", self.path.parent),
+                CONTRACT[name],
+                spec,
+                self.engine,
             )
         return self._everything[name]
 
@@ -262,38 +289,14 @@ class Shop:
         return table if repeats is None else one_row_a_key(table, repeats, mapped)
 
     def _permitted(self, customers: Table) -> Table:
-        changes, newest = self.whole._permission_changes
-        if newest is None or newest < self.as_of:
-            return customers
-        return known.rolled_back(customers, self.given("customers"), changes, self.as_of)
+        changes = self.whole._permission_changes
+        given = self.given("customers")
+        return changes.undone(customers, given, self.as_of) if changes else customers
 
     @cached_property
-    def _permission_changes(self) -> tuple[Table | None, datetime | None]:
-        """What `known.permission_changes` finds and its newest instant; none where of no use."""
+    def _permission_changes(self) -> PermissionChanges | None:
         given = self._all_of("customers").given
         if "valid_from" in given or not any(name.endswith("_opt_in") for name in given):
-            return None, None
+            return None
         logs = [self._all_of(name) if self.has(name) else None for name in ("messages", "events")]
-        changes = known.permission_changes(*logs, self.find("identities"))
-        if changes is None:
-            return None, None
-        return changes, changes.aggregate(newest=changes.changed_at.max()).to_pyarrow()["newest"][
-            0
-        ].as_py()
-
-    def _raw(self, name: str, spec: TableSpec) -> Table:
-        place = f"tables.{name}"
-        if spec.table is not None:
-            known = self.con.list_tables()
-            if spec.table not in known:
-                one_of(f"{place}.table", spec.table, known or ["(the engine has no table)"])
-            raw = self.con.table(spec.table)
-        else:
-            raw = read_files(
-                self.con,
-                f"{self._prefix}_{name}",
-                files_of(f"{place}.path", spec.path, self.path.parent),
-                spec.header,
-                spec.delimiter,
-            )
-        return raw if spec.query is None else select_from(self.con, raw, spec.query, place)
+        return permission_changes(*logs, self.find("identities"))
