@@ -170,9 +170,8 @@ class Shop:
         """
         mapped, all_given = self.mapped("events"), self.whole._all_visits_given
         if not all_given and self._cuts_like("events"):
-            visits = self.whole.visits
-            visits = visits.filter(visits.occurred_at < ibis.literal(self.as_of))
-            return self._seen(visits, "visits")
+            before = ibis._.occurred_at < ibis.literal(self.as_of)
+            return self._seen(self.whole.visits.filter(before), "visits")
         # Columns that are null throughout need not be carried through sorts and joins.
         present = mapped.given.union(mapped.extras, ("customer_id", "session_id"))
         events = self.events.select([name for name in self.events.columns if name in present])
@@ -181,9 +180,8 @@ class Shop:
 
     @cached_property
     def _all_visits_given(self) -> bool:
-        events = self.mapped("events")
-        given = "session_id" in events.given
-        return given and not events.table.session_id.isnull().any().execute()
+        table, given = self.mapped("events").table, self.given("events")
+        return "session_id" in given and not table.session_id.isnull().any().execute()
 
     @cached_property
     def ties(self) -> identity.Ties:
@@ -289,8 +287,7 @@ class Shop:
         return table if repeats is None else one_row_a_key(table, repeats, mapped)
 
     def _permitted(self, customers: Table) -> Table:
-        changes = self.whole._permission_changes
-        given = self.given("customers")
+        changes, given = self.whole._permission_changes, self.given("customers")
         return changes.undone(customers, given, self.as_of) if changes else customers
 
     @cached_property
