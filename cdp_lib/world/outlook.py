@@ -47,10 +47,10 @@ def by_death(
     if event == "app_remove":
         return days, removal(truth, begin, horizon, (begin + days)[None])
     if event == "login":
-        owns = owners(truth, begin)
         chance = 1 - np.exp(_no_login(truth, begin, begin + days, carts))
-        if not owns.all():
-            chance[~owns] = _first_logins(truth, begin, days, carts)[~owns]
+        new = np.flatnonzero(~owners(truth, begin) & (truth.day("entered_at") <= begin))
+        unsigned = np.exp(log_silence(truth, "sign_up", begin, begin + days, carts))
+        chance[new] = _first_logins(truth.rows(new), begin, days, unsigned[new])
         return days, chance
     if carts is not None and event in IN_APP:
         carts = carts.where(carts.in_app)
@@ -163,24 +163,21 @@ def _sign_up_returns(truth: Truth) -> np.ndarray:
     return later * passing * guest / (1 - lost + later * lost)
 
 
-def _first_logins(
-    truth: Truth, begin: float, days: np.ndarray, carts: OpenCarts | None
-) -> np.ndarray:
+def _first_logins(truth: Truth, begin: float, days: np.ndarray, unsigned: np.ndarray) -> np.ndarray:
     """Probability that one without an account opens it and then logs in, by the day of death.
 
-    Averaged over the day on which the account is opened; the moment within it is its middle.
+    `unsigned`: probability of no sign-up by each of the days. Averaged over the day on which the
+    account is opened; the moment within it is its middle.
     """
-    ends, time, hour = begin + days, truth.clock, truth.hours()
-    none = np.exp(log_silence(truth, "sign_up", begin, ends, carts))
+    ends, entered = begin + days, truth.day("entered_at")
     rate, own = rates(truth, "login"), _sign_up_returns(truth)[:, None]
     _, other = _login_returns(truth)
-    entered = np.minimum(truth.day("entered_at"), begin)
     visit_rate = truth.number("visit_rate")[:, None]
-    chance = np.zeros((len(hour), len(days)))
+    chance = np.zeros((len(entered), len(days)))
     for i in range(len(days) - 1):
         at, rest = (ends[i] + ends[i + 1]) / 2, ends[i + 1 :]
         mean = fresh_counts(truth, rate, at, rest)
         mean += other[:, None] * returns(truth, entered, at, rest)
-        silent = np.exp(-visit_rate * mean) * (1 - own * delay_share(time, rest - at))
-        chance[:, i + 1 :] += (none[:, i] - none[:, i + 1])[:, None] * (1 - silent)
+        silent = np.exp(-visit_rate * mean) * (1 - own * delay_share(truth.clock, rest - at))
+        chance[:, i + 1 :] += (unsigned[:, i] - unsigned[:, i + 1])[:, None] * (1 - silent)
     return chance

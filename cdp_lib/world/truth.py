@@ -1,7 +1,7 @@
 """Read the truth behind a simulated shop."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -32,9 +32,14 @@ class Truth:
         """Another truth table: carts, visits, effects, campaigns or pairs."""
         return pd.read_parquet(self.folder / f"{name}.parquet")
 
-    def shop_table(self, name: str, columns: list[str]) -> pd.DataFrame:
-        """Columns of a table of the shop itself, such as events."""
-        return pd.read_parquet(self.folder.parent / f"{name}.parquet", columns=columns)
+    def shop_table(self, name: str, columns: list[str], filters=None) -> pd.DataFrame:
+        """Columns of a table of the shop itself, such as events; `filters` as for Parquet."""
+        path = self.folder.parent / f"{name}.parquet"
+        return pd.read_parquet(path, columns=columns, filters=filters)
+
+    def rows(self, chosen: slice | np.ndarray) -> "Truth":
+        """The same truth of some of the people."""
+        return replace(self, people=self.people.iloc[chosen].reset_index(drop=True))
 
     @property
     def days(self) -> int:
