@@ -123,6 +123,38 @@ def dependence_table(explanation: shap.Explanation, feature: str) -> pd.DataFram
     return pd.DataFrame({"value": shown_values(explanation, place), "contribution": added})
 
 
+def point_table(
+    explanation: shap.Explanation,
+    features: Sequence[Feature],
+    top: int = 12,
+    n_points: int = 2000,
+    seed: int = 7,
+) -> pd.DataFrame:
+    """The points of a beeswarm: the strongest features of some customers, drawn by the seed.
+
+    Out: a row per feature and customer, at most `n_points`, the strongest feature first: feature,
+    meaning, rank (of the value among the customers drawn, from 0 for the lowest to 1; NaN for a
+    category and a missing value), contribution (log odds). Values themselves are not in it.
+    """
+    importance = importance_table(explanation, features).head(top)
+    values = contributions(explanation)
+    n = min(len(values), n_points // max(1, len(importance)))
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(values))[:n])
+    kinds = {feature.name: feature.kind for feature in features}
+    parts = []
+    for name, meaning in zip(importance.feature, importance.meaning, strict=True):
+        place = explanation.feature_names.index(name)
+        shown = explanation.data.reshape(values.shape)[drawn, place]
+        ranked = pd.Series(shown if kinds[name] == "number" else np.full(n, np.nan)).rank()
+        spread = ranked.max() - ranked.min()
+        # All of one value: neither low nor high.
+        ranked = (ranked - ranked.min()) / spread if spread > 0 else ranked * 0 + 0.5
+        part = {"feature": name, "meaning": meaning, "rank": ranked}
+        parts.append(pd.DataFrame({**part, "contribution": values[drawn, place]}))
+    columns = ["feature", "meaning", "rank", "contribution"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
 def groups_of(names: Sequence[str], features: Iterable[Feature]) -> tuple[list[str], np.ndarray]:
     """The groups of these features, and the place of each feature's group among them.
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from cdp_lib.checks import Refusal, at_least
 from cdp_lib.customers.features import Feature
+from cdp_lib.predict.calibration import expit
 from cdp_lib.predict.explain import contributions, groups_of, shown_values
 
 if TYPE_CHECKING:
@@ -66,6 +67,39 @@ def reason_table(
         table[f"reason_{rank + 1}"] = None
     said = [name for name in table.columns if name != "customer_id"]
     return table.astype(dict.fromkeys(said, object)).where(table.notna(), None)
+
+
+def waterfall_table(
+    explanation: shap.Explanation, features: Sequence[Feature], top: int = 8, currency: str = ""
+) -> pd.DataFrame:
+    """How one customer's log odds come about, step by step: for the lab, since it is a person.
+
+    explanation: of one row, such as `explanation[3]`. Out: a row per step: words ("the average
+    customer" first, then the strongest features with their values, then "all other features", then
+    "this customer"), contribution (log odds; the first and the last are log odds themselves),
+    probability (after the step). Raises Refusal for more or fewer than one row.
+    """
+    at_least("top", top, 1)
+    values = contributions(explanation)
+    if len(values) != 1:
+        raise Refusal("explanation", len(values), "rows, not one", "pass explanation[i]")
+    known = {feature.name: feature for feature in features}
+    order = np.argsort(-np.abs(values[0]), kind="stable")
+    base = float(np.ravel(explanation.base_values)[0])
+    steps = [("the average customer", base)]
+    for place in order[:top]:
+        feature = known[explanation.feature_names[place]]
+        words, _ = phrase(feature, shown_values(explanation, place)[0], currency)
+        steps.append((words, float(values[0, place])))
+    if len(order) > top:
+        steps.append(
+            (f"all {len(order) - top} other features", float(values[0, order[top:]].sum()))
+        )
+    table = pd.DataFrame(steps, columns=["words", "contribution"])
+    reached = table.contribution.cumsum()
+    table.loc[len(table)] = ["this customer", reached.iloc[-1]]
+    table["probability"] = expit(np.r_[reached, reached.iloc[-1]])
+    return table
 
 
 def sentence(
