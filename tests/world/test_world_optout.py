@@ -107,10 +107,7 @@ def test_the_state_is_what_the_log_says(world):
     busy = messages["customer_id"].value_counts().index[:40].to_list()
     left = messages.loc[messages["out"] < begin, "customer_id"].to_list()[:40]
     for person in busy + left:
-        mine, row = (
-            messages.query("customer_id == @person"),
-            people["person_id"].eq(person).idxmax(),
-        )
+        mine, row = messages[messages["customer_id"] == person], rows.get_loc(person)
         weeks = (mine["at"] // 7).value_counts()
         digits = [int(weeks.get(17 - back, 0)) for back in range(4)]
         assert states.history[row] == sum(n * 4**back for back, n in enumerate(digits))
