@@ -45,7 +45,12 @@ def profit_chart(
     spots = [(best, "best", GREEN)] if best is not None else []
     spots += [(at, f"{at:g}", ORANGE) for at in marks if at != best]
     figure = go.Figure()
-    edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+    edge = {
+        "mode": "lines",
+        "line": {"width": 0, "shape": "vh"},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
     figure.add_scatter(x=drawn["threshold"].tolist(), y=drawn["high"].tolist(), **edge)
     figure.add_scatter(
         x=drawn["threshold"].tolist(), y=drawn["low"].tolist(), fill="tonexty",
@@ -55,7 +60,7 @@ def profit_chart(
         x=drawn["threshold"].tolist(),
         y=drawn["profit"].tolist(),
         mode="lines",
-        line={"color": BLUE, "width": 2.4},
+        line={"color": BLUE, "width": 2.4, "shape": "vh"},
         hovertemplate="contact from %{x:.1%} on: %{y:,.0f}<extra></extra>",
         showlegend=False,
     )
@@ -102,20 +107,18 @@ def race_chart(
 ):
     """Bars of each candidate with its 95 % interval, at the same number of contacts.
 
-    `table`: of `race.race_table`: candidate, then `value`, `<value>_low`, `<value>_high`. first:
-    the candidate that stands out; without it the best. base: drawn as a line, such as the share
-    that chance finds; bars of an AUC start at 0.5, a coin's.
+    `table`: of `race.race_table`: candidate, kind, then `value`, `<value>_low`, `<value>_high`.
+    The model stands out, or the candidate that `first` names. base: drawn as a line, such as the
+    share that chance finds. Bars of an AUC start at 0.5, a coin's.
     """
     import plotly.graph_objects as go
 
-    need(table, ["candidate", value], "race")
+    need(table, ["candidate", value, *([] if first else ["kind"])], "race")
     is_auc, unit = "auc" in value, "money" if value == "profit" else "share"
     unit = "number" if is_auc else unit
     start = 0.5 if is_auc else 0.0
     table = table.sort_values(value, ascending=False, kind="stable").reset_index(drop=True)
-    chosen = table["candidate"] == (
-        table["candidate"].iloc[0] if first is None and len(table) else first
-    )
+    chosen = table["candidate"] == first if first else table["kind"] == "model"
     low, high = ends_of(table, value)
     bars = whiskers(table, value, low, high) if low else None
     texts = [f"{v:.3f}" if is_auc else wording.as_text(v, unit, currency) for v in table[value]]
@@ -138,7 +141,8 @@ def race_chart(
     if base is not None:
         figure.add_vline(x=base, line={"color": MUTED, "width": 1.4, "dash": "dot"})
     alt = _ranked(table, texts, value)
-    units = {c: "share" for c in table.columns if c.startswith(("precision", "caught", "gain"))}
+    units = {c: "share" for c in table.columns if c.startswith(("precision", "found"))}
+    units |= {c: "count" for c in table.columns if c.startswith(("n_contacts", "caught", "gain"))}
     figure = finish(
         figure, title, alt, table, units, currency, height=110 + row_height(names) * len(table)
     )

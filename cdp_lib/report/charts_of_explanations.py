@@ -65,35 +65,29 @@ def beeswarm_chart(table: pd.DataFrame, title: str = "What moves each customer's
                 showlegend=False,
             )
     figure.add_vline(x=0, line_color=INK, line_width=1)
-    bar = {"tickvals": [0.04, 0.96], "ticktext": ["low", "high"], "ticks": "", "outlinewidth": 0}
-    bar |= {
-        "title": {"text": "value (grey: a category, or missing)", "side": "top"},
-        "thickness": 9,
-    }
-    bar |= {
-        "orientation": "h",
-        "x": 0,
-        "xanchor": "left",
-        "y": 1.0,
-        "yanchor": "bottom",
-        "len": 0.6,
-    }
-    bar["title"]["font"] = {"size": 12, "color": MUTED}
+    # The bar stands inside the picture, in a row of its own: outside, Plotly would move the title.
+    bar = {"tickvals": [0.08, 0.92], "ticktext": ["low", "high"], "ticks": "", "outlinewidth": 0}
+    bar |= {"orientation": "h", "x": 0, "xanchor": "left", "y": 0, "yanchor": "bottom", "len": 0.6}
+    bar |= {"thickness": 8, "title": {"text": "value (grey: a category, or missing)"}}
+    bar["title"] |= {"side": "top", "font": {"size": 11, "color": MUTED}}
+    bar["tickfont"] = bar["title"]["font"]
     figure.update_layout(
         coloraxis={"colorscale": LOW_TO_HIGH, "cmin": 0, "cmax": 1, "colorbar": bar}
     )
     summary = _summary(table)
     words = "Most weight: " + ", ".join(names["meaning"].head(3)) + "." if len(names) else few
-    figure = finish(figure, title, words, summary, height=170 + row_height(axis_names) * len(names))
+    figure = finish(
+        figure, title, words, summary, height=130 + row_height(axis_names) * (len(names) + 1)
+    )
     figure.update_xaxes(title_text=PUSH, zeroline=False)
     figure.update_yaxes(
         tickvals=list(range(len(names))),
         ticktext=axis_names,
-        range=[len(names) - 0.4, -0.6],
+        range=[len(names) + 0.6, -0.6],
         showgrid=False,
         zeroline=False,
     )
-    return below_title(figure, 62) if len(names) else figure
+    return figure
 
 
 def importance_chart(
@@ -208,15 +202,17 @@ def waterfall_chart(table: pd.DataFrame, title: str = "How this customer's chanc
 
 def row_height(names: Sequence[str]) -> int:
     """Pixels that a row needs, so that the lines of its label do not touch the next one's."""
-    return 18 + 18 * max((name.count("<br>") + 1 for name in names), default=1)
+    return 16 + 16 * max((name.count("<br>") + 1 for name in names), default=1)
 
 
 def below_title(figure, pixels: int):
     """Room of so many pixels between the title, which moves to the top, and the picture."""
+    height = figure.layout.height + pixels
     figure.update_layout(
         margin={"t": 56 + pixels},
-        height=figure.layout.height + pixels,
-        title={"yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 18}},
+        height=height,
+        bargap=0.42,
+        title={"yref": "container", "y": 1 - 28 / height, "yanchor": "middle"},
     )
     return figure
 
