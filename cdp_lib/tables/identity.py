@@ -106,15 +106,17 @@ class Ties:
 def ties(visits: Table, identities: Table | None = None) -> Ties:
     """The ties in what `sessions` returns and in identities of the contract."""
     named = visits.filter(visits.customer_id.notnull())
-    tied_at = {"tied_at": named.occurred_at}
+    known_at = named.occurred_at
     if "received_at" in visits.columns:
-        received = named.received_at.coalesce(named.occurred_at)
-        tied_at["tied_at"] = ibis.greatest(named.occurred_at, received)
-    named = named.mutate(**tied_at)
+        known_at = ibis.greatest(known_at, named.received_at.coalesce(known_at))
+    # A table that the engine keeps says its precision; both sides of a union must say the same.
+    named = named.mutate(tied_at=known_at.cast("timestamp"))
     pair = ["visitor_id", "customer_id"]
     pairs = named.select(*pair, "tied_at")
     if identities is not None:
-        pairs = pairs.union(identities.select(*pair, tied_at="linked_at"))
+        pairs = pairs.union(
+            identities.select(*pair, tied_at=identities.linked_at.cast("timestamp"))
+        )
     pairs = pairs.group_by(pair).aggregate(tied_at=_.tied_at.min()).cache()
     several = pairs.group_by("visitor_id").aggregate(n__=_.count()).filter(_.n__ > 1)
     by_visit = named.semi_join(several, "visitor_id").group_by("session_id", "customer_id")

@@ -66,7 +66,7 @@ def permission_changes(
             sent.select(
                 "customer_id",
                 channel=sent.channel.lower(),
-                changed_at=sent.unsubscribed_at,
+                changed_at=sent.unsubscribed_at.cast("timestamp"),
                 before=ibis.literal(1, "int64"),
             )
         )
@@ -77,7 +77,7 @@ def permission_changes(
             switches.select(
                 customer_id="owner_id",
                 channel=ibis.literal("push"),
-                changed_at="occurred_at",
+                changed_at=switches.occurred_at.cast("timestamp"),
                 before=(switches.event == "push_off").cast("int64"),
             )
         )
