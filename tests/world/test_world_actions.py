@@ -7,6 +7,7 @@ import pytest
 from cdp_lib.world import ACTIONS, CAUSES
 from cdp_lib.world.actions import IN_APP, shows
 from cdp_lib.world.log import LATE_DAYS, TROUBLE, TROUBLE_LATE
+from cdp_lib.world.visits import REMOVE_DAYS, REMOVES
 
 SETTLED = pd.Timedelta(hours=4)
 BY_VISIT = [a for a in ACTIONS if a not in ("app_remove", "push_off", "unsubscribe")]
@@ -71,7 +72,7 @@ def did(quiet, sittings):
 def test_a_visit_shows_an_action_by_the_law_of_its_sort(quiet, sittings, did, event):
     visits = concerned(quiet, sittings, event)
     hits, shown = did(event), shows(quiet.truth, event)
-    for sort, rows in visits.groupby("sort"):
+    for (sort, _), rows in visits.groupby(["sort", "cause"], dropna=False):
         p = getattr(shown, sort)[rows["row"]]
         if p.ndim == 2:
             cause = pd.Categorical(rows["cause"], categories=CAUSES).codes
@@ -90,6 +91,20 @@ def test_support_is_asked_for_late_in_a_life(quiet, sittings, did):
     late = (left < LATE_DAYS).to_numpy()
     for chosen, rate in ((late, TROUBLE_LATE), (~late, TROUBLE)):
         assert abs(standard_score(asked[chosen], np.full(chosen.sum(), rate))) < 4
+
+
+def test_the_app_goes_within_three_days_of_the_end(quiet):
+    visits, people = quiet.truth.table("visits"), quiet.truth.people.set_index("person_id")
+    gone = visits[visits["reason"] == "app_remove"].set_index("person_id")["started_at"]
+    early = people["ends_at"] < gone.max() - pd.Timedelta(days=REMOVE_DAYS)
+    owners = people[early & (people["app_share"] > 0)]
+    removed = owners.index.isin(gone.index)
+    assert abs(standard_score(removed, np.full(len(owners), REMOVES))) < 4
+    share = (gone - people["ends_at"][gone.index]) / pd.Timedelta(days=REMOVE_DAYS)
+    share = share[owners.index[removed]]
+    assert share.between(-1e-4, 1).all()
+    # uniform: variance 1/12
+    assert abs(share.mean() - 0.5) < 4 * np.sqrt(1 / 12 / len(share))
 
 
 def test_carts_are_emptied_and_come_back_at_their_rates(quiet):

@@ -61,6 +61,27 @@ def test_it_knows_how_likely_each_person_still_lives(quiet, start):
         assert abs(standard_score(lives[part.index], part)) < 4.5
 
 
+def test_it_weighs_each_sign_rightly(quiet):
+    """Among people alike in one sign, as many live as it says: a sign left out would show."""
+    start = "2026-03-26"
+    seen = gather(quiet.truth, quiet.truth.window(start, 0))
+    n = len(seen.last)
+    silent = np.bincount(seen.messages["person"], minlength=n)
+    unread = np.bincount(seen.messages["person"], -seen.messages["factor"], minlength=n)
+    asked = np.bincount(seen.visits["person"], seen.visits["factor"] > 0, minlength=n)
+    waits = np.bincount(seen.carts.person, seen.last[seen.carts.person] - seen.carts.opened < 1, n)
+    app = (quiet.truth.people["app_share"] > 0).to_numpy()
+    p = observer_alive(quiet.truth, start)
+    lives = (quiet.truth.people["ends_at"] > start).set_axis(p.index)
+    unclear = ((p > 0.02) & (p < 0.98)).to_numpy()
+    for part in (
+        silent == 0, silent > 8, (unread < 0.5) & (silent > 0), unread > 2, asked > 0, asked == 0,
+        waits > 0, waits == 0, app, ~app,
+    ):  # fmt: skip
+        part = part & unclear
+        assert part.sum() > 20 and abs(standard_score(lives[part], p[part])) < 4
+
+
 def log_loss(hit: pd.Series, p: pd.Series) -> pd.Series:
     kept = p.clip(1e-12, 1 - 1e-12)
     return -np.where(hit, np.log(kept), np.log(1 - kept))
