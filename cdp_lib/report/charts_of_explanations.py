@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from cdp_lib.checks import Refusal
 from cdp_lib.report import wording
 from cdp_lib.report.chart_style import (
     BLUE,
@@ -146,6 +147,8 @@ def waterfall_chart(table: pd.DataFrame, title: str = "How this customer's chanc
     import plotly.graph_objects as go
 
     need(table, ["words", "contribution", "probability"], "waterfall")
+    if len(table) < 2:
+        raise Refusal("waterfall", len(table), "no steps", "pass reasons.waterfall_table's table")
     last = len(table) - 1
     reached = np.log(table["probability"] / (1 - table["probability"]))
     texts = [
@@ -156,7 +159,7 @@ def waterfall_chart(table: pd.DataFrame, title: str = "How this customer's chanc
         go.Waterfall(
             x=[0.0 if place in (0, last) else v for place, v in enumerate(table["contribution"])],
             y=labels(table["words"]),
-            base=float(reached.iloc[0]) if len(table) else 0.0,
+            base=float(reached.iloc[0]),
             orientation="h",
             measure=["relative"] * len(table),
             text=[f" {text} " for text in texts],
@@ -170,7 +173,7 @@ def waterfall_chart(table: pd.DataFrame, title: str = "How this customer's chanc
         )
     )
     figure.add_scatter(
-        x=reached.iloc[[0, last]].tolist() if len(table) else [],
+        x=reached.iloc[[0, last]].tolist(),
         y=[name for place, name in enumerate(labels(table["words"])) if place in (0, last)],
         mode="markers",
         marker={"symbol": "diamond", "size": 12, "color": INK},

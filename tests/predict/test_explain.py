@@ -12,7 +12,13 @@ import pytest
 from cdp_lib.checks import Refusal
 from cdp_lib.customers.features import Feature
 from cdp_lib.predict.calibration import NONE, Calibration
-from cdp_lib.predict.explain import dependence_table, explain, group_table, importance_table
+from cdp_lib.predict.explain import (
+    dependence_table,
+    explain,
+    group_table,
+    importance_table,
+    point_table,
+)
 from cdp_lib.predict.propensity import fit
 
 WINNERS = ("xgboost", "logistic", "average")
@@ -221,6 +227,25 @@ def test_dependence_gives_values_as_the_frame_holds_them():
     assert cities.contribution.tolist() == [0.2, 0.4]
     with pytest.raises(Refusal, match="did you mean 'a'"):
         dependence_table(found, "aa")
+
+
+def test_points_are_few_drawn_by_the_seed_and_ranked():
+    features = [Feature(name, f"the {name}", "number", "t", "money") for name in "ab"]
+    features.append(Feature("c", "the c", "category", "t", "attributes", "category"))
+    rng = np.random.default_rng(0)
+    data = np.column_stack([rng.permutation(500), np.full(500, 3.0), np.zeros(500)])
+    data[:50, 0] = np.nan
+    found = made(rng.normal(size=(500, 3)) * [1, 3, 2], data=data)
+    table = point_table(found, features, top=3, n_points=300)
+    assert table.groupby("feature", sort=False).size().to_dict() == {"b": 100, "c": 100, "a": 100}
+    ranks = table.set_index("feature")["rank"]
+    assert (ranks["b"] == 0.5).all() and ranks["c"].isna().all()
+    assert (ranks["a"].min(), ranks["a"].max()) == (0, 1) and 0 < ranks["a"].isna().sum() < 30
+    # The same customers in each row, every one of them explained, and the same ones next time.
+    rows = [np.flatnonzero(np.isin(found.values[:, place], table.contribution)) for place in (0, 1)]
+    assert len(rows[0]) == 100 and (rows[0] == rows[1]).all()
+    pd.testing.assert_frame_equal(table, point_table(found, features, top=3, n_points=300))
+    assert len(point_table(found[:0], features)) == 0
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from cdp_lib.checks import Refusal
 from cdp_lib.customers.features import Feature
-from cdp_lib.predict.reasons import NEGLIGIBLE, phrase, reason_table
+from cdp_lib.predict.reasons import NEGLIGIBLE, phrase, reason_table, waterfall_table
 
 NAN = float("nan")
 VISIT = Feature("days_since_visit", "days since the last visit", "days", "events", "recency")
@@ -174,3 +174,19 @@ def test_reasons_are_those_of_the_strongest_groups(contributions):
 def test_a_table_of_text_is_plain_objects():
     table = reason_table(made([[1, 0, 0, 0, 0, 0]] * 2), FEATURES, pd.Series(["a", "b"]))
     assert table.reason_2.tolist() == [None, None] and table.reason_1.nunique() == 1
+
+
+def test_the_waterfall_goes_step_by_step_to_this_customer():
+    one = made([0.5, 0, 0.25, -1.0, 0, 0])
+    one.base_values[:] = -0.75
+    table = waterfall_table(one[0], FEATURES, top=2, currency="EUR")
+    assert table.words.tolist() == [
+        "the average customer", "€120 spent in the last 90 days", "no visit for 41 days",
+        "all 4 other features", "this customer",
+    ]  # fmt: skip
+    assert table.contribution.tolist() == [-0.75, -1.0, 0.5, 0.25, -1.0]
+    # Log odds after each step: -0.75, -1.75, -1.25, -1.0.
+    odds = np.array([-0.75, -1.75, -1.25, -1.0, -1.0])
+    assert table.probability.to_numpy() == pytest.approx(1 / (1 + np.exp(-odds)))
+    with pytest.raises(Refusal, match=r"explanation\[i\]"):
+        waterfall_table(made([[0] * 6] * 2), FEATURES)
