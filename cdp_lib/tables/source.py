@@ -66,7 +66,7 @@ class Shop:
         self.settings, self.experiments = file.settings, file.experiments
         self.engine = con.name
         self._prefix = f"cdp_{next(_opened)}"
-        self._everything: dict[str, Mapped] = {} if whole is None else whole._everything
+        self._everything: dict[str, Mapped] = {}
         self._mapped: dict[str, Mapped] = {}
         self._tables: dict[str, Table] = {}
         self._repeats: dict[str, Table | None] = {}
@@ -196,7 +196,8 @@ class Shop:
 
     def _seen(self, table: Table, name: str) -> Table:
         """The table of a cut shop as a view: what reads it twice reads only what it needs."""
-        return table if self.whole is self else as_view(self.con, table, f"{self._prefix}_{name}")
+        name = f"{self._prefix}_{name}_then"
+        return table if self.whole is self else as_view(self.con, table, name)
 
     @cached_property
     def journeys(self) -> Table:
@@ -227,6 +228,8 @@ class Shop:
         return self._mapped[name]
 
     def _all_of(self, name: str) -> Mapped:
+        if self.whole is not self:
+            return self.whole._all_of(name)
         if name not in self._everything:
             spec = self.file.tables[name]
             self._everything[name] = to_contract(
