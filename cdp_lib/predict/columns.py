@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Number
 
 import numpy as np
 import pandas as pd
@@ -136,7 +137,7 @@ def kind_of(values: pd.Series) -> str:
     if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return "number"
     given = values.dropna()
-    if len(given) and given.map(lambda value: isinstance(value, bool | np.bool_)).all():
+    if len(given) and given.map(lambda value: isinstance(value, Number | np.bool_)).all():
         return "number"
     given = texts(given).dropna()
     return "number" if len(given) and pd.to_numeric(given, errors="coerce").notna().all() else (
@@ -165,7 +166,8 @@ def texts(values: pd.Series) -> pd.Series:
 def first_value(values: pd.Series) -> object:
     """The first value that is there, for a message."""
     given = values.dropna()
-    return given.iloc[0] if len(given) else None
+    value = given.iloc[0] if len(given) else None
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _text(value: object) -> str | None:

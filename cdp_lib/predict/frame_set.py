@@ -90,7 +90,8 @@ def assemble(
     raw: role -> a frame with KEYS and the features. Raises Refusal where no row or every row is
     positive, and where a window that should hold both labels holds one.
     """
-    odd = check_labels(raw, target)
+    counts = {role: (len(raw[role]), int(raw[role]["label"].sum())) for role in ROLES}
+    odd = check_labels(counts, target)
     columns, aside = read_columns(raw["train"], [feature.name for feature in features], kinds)
     if not columns.names:
         raise Refusal(
@@ -121,10 +122,13 @@ def typed(raw: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     return pd.DataFrame(parts, index=raw.index).reset_index(drop=True)
 
 
-def check_labels(raw: Mapping[str, pd.DataFrame], target: str) -> list[str]:
-    """Refuse labels that no model can learn from; out: warnings."""
-    n = {role: len(raw[role]) for role in ROLES}
-    positive = {role: int(raw[role]["label"].sum()) for role in ROLES}
+def check_labels(counts: Mapping[str, tuple[int, int]], target: str) -> list[str]:
+    """Refuse labels that no model can learn from; out: warnings.
+
+    counts: role -> (rows, positives).
+    """
+    n = {role: counts[role][0] for role in ROLES}
+    positive = {role: counts[role][1] for role in ROLES}
     total, hits = sum(n.values()), sum(positive.values())
     if total == 0:
         raise Refusal("population", target, "nobody is at risk", "take a wider population")

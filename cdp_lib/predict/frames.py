@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 import pandas as pd
-from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.checks import Refusal, above, one_of
 from cdp_lib.customers import profile
 from cdp_lib.predict.cutoffs import Cutoffs, cutoffs
-from cdp_lib.predict.frame_set import Frames, assemble, role_table, typed
+from cdp_lib.predict.frame_set import Frames, assemble, check_labels, role_table, typed
 from cdp_lib.predict.outcome import Outcome, at_risk, label_table
 from cdp_lib.predict.prepared import from_table
 from cdp_lib.predict.roles import ROLES, bounds, hash_below, hashed
@@ -47,6 +46,9 @@ def from_shop(
     above("cap", cap, 0)
     at = cutoffs(shop, outcome) if at is None else at
     n_at_risk = count_at_risk(shop, outcome, at, seed)
+    sums = n_at_risk.groupby("role")[["n_customers", "n_positive"]].sum()
+    # Before anything large is read.
+    check_labels({role: tuple(map(int, sums.loc[role])) for role in ROLES}, outcome.name)
     total = int(n_at_risk["n_customers"].sum())
     kept = min(1.0, cap / total) if total else 1.0
     raw: dict[str, list[pd.DataFrame]] = {role: [] for role in ROLES}
@@ -138,7 +140,7 @@ def _collect(
 ) -> pd.DataFrame:
     labels = _of_role(label_table(shop, outcome, cutoff), role, seed)
     if kept < 1:
-        labels = labels.filter(hashed(_.customer_id, seed, "sample") < hash_below(kept))
+        labels = labels.filter(hashed(labels.customer_id, seed, "sample") < hash_below(kept))
     # Sorted, so that the same rows come in the same order from every engine and thread.
     rows = labels.join(profile.as_of(shop, cutoff, lookback_days), "customer_id")
     return rows.to_pandas().sort_values("customer_id", ignore_index=True).assign(cutoff=cutoff)

@@ -1,6 +1,7 @@
 """Cutoffs that roll back from the newest closed window; the horizon against survival analysis."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def test_what_holds_of_all_cutoffs(history, horizon, n, gap, step, hours):
         assert cutoff + long + gap * day <= at.test
     assert all((at.test - cutoff).days % 7 == 0 for cutoff in order)
     assert order[0] - small.START >= max(28, horizon) * day
-    steps = {b - a for a, b in zip(at.train, at.train[1:], strict=False)}
+    steps = {b - a for a, b in pairwise(at.train)}
     assert steps <= {step * day} or steps == {7 * day}
 
 
