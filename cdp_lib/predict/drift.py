@@ -47,12 +47,15 @@ class Psi:
         return "retrain" if self.excess >= RETRAIN else "watch"
 
 
-def psi(then, now, n_bins: int = N_BINS, alpha: float = FALSE_ALARM) -> Psi:
+def psi(
+    then, now, n_bins: int = N_BINS, alpha: float = FALSE_ALARM, worth: tuple | None = None
+) -> Psi:
     """The PSI of one column between two sets of customers.
 
     then, now: values at training and now. Numbers fall into bins cut at the quantiles of `then`
     (equal numbers; a value that many share is a bin of its own side), categories and booleans
-    into their 20 commonest values of `then` and the rest; missing is a bin of its own.
+    into their 20 commonest values of `then` and the rest; missing is a bin of its own. worth: the
+    customers of either side, where they have several rows each: rows of one are no news.
     Raises Refusal where either side has no row.
     """
     from scipy import stats
@@ -67,7 +70,8 @@ def psi(then, now, n_bins: int = N_BINS, alpha: float = FALSE_ALARM) -> Psi:
     share_then = (old + 0.5) / (old + 0.5).sum()
     share_now = (new + 0.5) / (new + 0.5).sum()
     index = float(((share_now - share_then) * np.log(share_now / share_then)).sum())
-    scale, free = 1 / len(then) + 1 / len(now), len(old) - 1
+    n_then, n_now = worth or (len(then), len(now))
+    scale, free = 1 / n_then + 1 / n_now, len(old) - 1
     limit = scale * stats.chi2.ppf(1 - alpha, free) if free else 0.0
     return Psi(index, scale * free, float(limit), len(old), len(then), len(now))
 
@@ -77,7 +81,8 @@ def drift_table(
 ) -> pd.DataFrame:
     """The drift of every feature, and of the score, since training.
 
-    then, now: a row per customer at training and now; features: the columns to compare (those
+    then, now: the rows at training and now (of each customer_id, where there is one, it is known
+    that they go together); features: the columns to compare (those
     both have, but customer_id, cutoff and label). score: the pair (scores at training, scores
     now). weight: a Series of each feature's share of the model (mean |SHAP|), where known.
     Out: a row per column, the score first and then by falling excess: feature ("(score)" for the
@@ -92,9 +97,10 @@ def drift_table(
         if missing:
             raise Refusal(f"{place}[{missing[0]!r}]", None, "no such column", "compare like frames")
     alpha = FALSE_ALARM / max(1, len(features) + (score is not None))
-    found = {name: psi(then[name], now[name], alpha=alpha) for name in features}
+    worth = (_customers(then), _customers(now))
+    found = {name: psi(then[name], now[name], alpha=alpha, worth=worth) for name in features}
     if score is not None:
-        found["(score)"] = psi(score[0], score[1], alpha=alpha)
+        found["(score)"] = psi(score[0], score[1], alpha=alpha, worth=worth)
     rows = [
         {"feature": name, "psi": one.psi, "expected": one.expected, "limit": one.limit,
          "excess": one.excess, "n_bins": one.n_bins, "n_then": one.n_then, "n_now": one.n_now,
@@ -141,6 +147,10 @@ def drift_verdict(table: pd.DataFrame) -> DriftVerdict:
         parts += [f"{len(moved)} of {len(features)} features ({names})"] if len(moved) else []
         return DriftVerdict("watch", f"Shifted since training: {' and '.join(parts)}.")
     return DriftVerdict("steady", f"None of {len(features)} features has shifted since training.")
+
+
+def _customers(frame: pd.DataFrame) -> int:
+    return frame["customer_id"].nunique() if "customer_id" in frame.columns else len(frame)
 
 
 def _counts(then: pd.Series, now: pd.Series, n_bins: int) -> tuple[np.ndarray, np.ndarray]:

@@ -121,7 +121,12 @@ def race_verdict(table: pd.DataFrame, worthwhile: float = WORTHWHILE) -> RaceVer
             name,
             f"Use the rule: {counts} {gap}, so it is as good to within {worthwhile:.0%}.",
         )
-    return RaceVerdict("cannot tell", name, f"Cannot tell: {counts} {gap}.")
+    order = (
+        f" Over all customers the model orders better (AUC {model.auc:.2f} against {rule.auc:.2f})."
+        if model.auc_gain_low > 0
+        else ""
+    )
+    return RaceVerdict("cannot tell", name, f"Cannot tell: {counts} {gap}.{order}")
 
 
 def race_by_cutoff(

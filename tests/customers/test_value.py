@@ -64,6 +64,29 @@ def test_the_summary_of_cdnow_comes_from_its_orders(shared_data, con, make_table
     assert (both["T"] - both.age).abs().max() <= 0.00501
 
 
+def test_expected_orders_rank_and_p_alive_does_not(shared_data):
+    """Online Retail, 60 days from 10 October 2011: whoever bought once is alive for sure, so
+    p_alive orders worse than chance, while expected orders beat recency."""
+    import ibis
+
+    from cdp_lib.predict.ranking import auc_of
+
+    sales = pd.read_parquet(shared_data / "online_retail" / "online_retail.parquet")
+    sales = sales[(sales.Quantity > 0) & (sales.UnitPrice > 0) & sales.CustomerID.notna()]
+    orders = sales.drop_duplicates(["CustomerID", "InvoiceNo"])[["CustomerID", "InvoiceDate"]]
+    orders.columns = ["customer_id", "ordered_at"]
+    orders = orders.assign(customer_id=orders.customer_id.astype(int).astype(str))
+    cutoff = pd.Timestamp("2011-10-10")
+    seen = frequency_table(ibis.memtable(orders), cutoff).execute()
+    later = orders.customer_id[orders.ordered_at >= cutoff]
+    y = seen.customer_id.isin(later).astype(int)
+    history = (seen.frequency, seen.recency, seen.age)
+    model = fit_bgnbd(*history)
+    assert auc_of(y, model.expected_orders(60, *history)) == pytest.approx(0.725, abs=0.01)
+    assert auc_of(y, seen.recency - seen.age) == pytest.approx(0.665, abs=0.01)
+    assert auc_of(y, model.p_alive(*history)) < 0.45
+
+
 def test_expected_orders_of_the_published_customer():
     """Customer 1 of CDNOW's sheet (x 2, t_x 30.43, T 38.86): 1.226 in 39 weeks.
 

@@ -10,6 +10,7 @@ import pytest
 from cdp_lib.checks import Refusal
 from cdp_lib.predict.race import race_by_cutoff, race_table, race_verdict
 from cdp_lib.predict.rules import Candidate, best_number, expected_orders, no_model, silence
+from cdp_lib.predict.rules import field as race_field
 
 
 def field(seed: int, n: int, model: float, rule: float) -> tuple[np.ndarray, list[Candidate]]:
@@ -139,6 +140,26 @@ def test_expected_orders_of_a_shop():
     assert np.corrcoef(n, got.score[:-1])[0, 1] > 0.3
     away = expected_orders(Orders(orders), ids, cutoff, 30, leaving=True)
     assert (away.score == -got.score).all()
+
+
+def test_the_field_of_a_prepared_table():
+    """Without dates and orders there are the best number, the regression and the model."""
+    from cdp_lib.predict.frames import from_table
+    from cdp_lib.predict.propensity import fit
+
+    rng = np.random.default_rng(3)
+    x, z = rng.normal(size=(2, 4000))
+    frame = pd.DataFrame({"x": x, "z": z, "kind": rng.choice(["a", "b"], 4000)})
+    frame["left"] = (rng.random(4000) < 1 / (1 + np.exp(1 + 1.5 * x))).astype(int)
+    frames = from_table(frame, "left")
+    got = race_field(frames, fit(frames))
+    assert [c.name for c in got.candidates] == [
+        "no model", "lowest x", "logistic regression", "the model"
+    ]  # fmt: skip
+    assert "120 days of silence" in got.left_out
+    assert all(len(c.score) == len(frames.test) for c in got.candidates)
+    table = race_table(frames.test.label, got.candidates, n_boot=100)
+    assert race_verdict(table).word != "use the model"  # x alone is the whole truth
 
 
 def test_every_cutoff_races_by_itself():

@@ -118,6 +118,38 @@ def test_a_value_that_changed_since_was_taken_before():
     assert moved.suspects == []
 
 
+@pytest.mark.slow
+def test_the_simulated_shop_is_honest_until_a_value_is_taken_late(tmp_path):
+    """All features of a profile, three outcomes; then one number as it was 30 days later."""
+    from datetime import timedelta
+
+    from cdp_lib.customers import profile
+    from cdp_lib.predict.outcome import Outcome, label_table
+    from cdp_lib.tables import open_shop
+    from cdp_lib.world import simulate
+
+    simulate(tmp_path, customers=3000, weeks=30, seed=5)
+    shop = open_shop(tmp_path / "shop.toml")
+    cutoff = shop.as_of - timedelta(days=30)
+    known = profile.as_of(shop, cutoff).execute()
+    frames = {}
+    for outcome in (
+        Outcome("visit", 30, population="known"),
+        Outcome("purchase", 7, population="known"),
+        Outcome("purchase", 30, happens=False),
+    ):
+        frames[outcome.name] = frame = known.merge(label_table(shop, outcome, cutoff).execute())
+        got = watch(frame)
+        assert got.suspects == [], (outcome.name, got.sentence)
+        assert got.whole_auc < 0.94
+    frame = frames["visits within 30 days"]
+    late = profile.as_of(shop, shop.as_of).execute().set_index("customer_id")
+    late = late.reindex(frame.customer_id).reset_index()
+    taken = frame.assign(days_since_visit=late.days_since_visit)
+    assert watch(taken).suspects == ["days_since_visit"]
+    assert watch(frame, later=late).suspects == []
+
+
 def test_shap_shares_may_be_given():
     frame = honest(3)
     shap = np.zeros((len(frame), 8))
