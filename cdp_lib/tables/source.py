@@ -66,11 +66,12 @@ class Shop:
         self.settings, self.experiments = file.settings, file.experiments
         self.engine = con.name
         self._prefix = f"cdp_{next(_opened)}"
-        self._everything: dict[str, Mapped] = {}
+        self._everything: dict[str, Mapped] = {} if whole is None else whole._everything
         self._mapped: dict[str, Mapped] = {}
         self._tables: dict[str, Table] = {}
         self._repeats: dict[str, Table | None] = {}
         self._cuts: dict[datetime, Shop] = {}
+        self._behind: list[Table] = []
         if self.engine == "duckdb" and whole is None:
             con.raw_sql("SET TimeZone = 'UTC'")
 
@@ -78,8 +79,9 @@ class Shop:
         """The same shop as it was known at `moment`, which is then its `as_of`; nothing is read.
 
         Rows that happened or were received from `moment` on are not there; a customer is the
-        version valid then; a permission is what it was before its first later change. The two
-        shops share the engine and what was read. Raises Refusal for a moment after `as_of`.
+        version valid then; a permission is what it was before its first later change. The shops
+        share the engine and what was read; tables of a cut shop are good while this one is
+        held. Raises Refusal for a moment after `as_of`.
         """
         moment, whole = instant(moment, "moment"), self.whole
         if moment > self.as_of:
@@ -117,7 +119,7 @@ class Shop:
         return name in self.file.tables
 
     def require(self, *names: str) -> None:
-        """Raise MissingTable for the first of these tables that the shop does not have."""
+        """Raise MissingTable for the first of these tables that is not there."""
         for name in names:
             if not self.has(name):
                 raise MissingTable(
@@ -196,6 +198,7 @@ class Shop:
 
     def _seen(self, table: Table, name: str) -> Table:
         """The table of a cut shop as a view: what reads it twice reads only what it needs."""
+        self._behind.append(table)  # what the engine keeps for it goes when nobody holds it
         name = f"{self._prefix}_{name}_then"
         return table if self.whole is self else as_view(self.con, table, name)
 
@@ -206,18 +209,16 @@ class Shop:
         Every column of events, then `person_id`, `known` and `returning`; `visitor_id` and
         `session_id` are never null: see `identity.sessions` and `identity.stitch`.
         """
-        events, mapped, linked = self.events, self.mapped("events"), self.find("identities")
-        people = identity.stitch(self.visits, linked).cache()
-        absent = {c.name: c.dtype for c in mapped.contract.columns if c.name not in people.columns}
-        return people.mutate(**{name: ibis.null(dtype) for name, dtype in absent.items()}).select(
-            *events.columns, "person_id", "known", "returning"
-        )
+        events, mapped = self.events, self.mapped("events")
+        people = identity.stitch(self.visits, self.find("identities")).cache()
+        every = mapped.contract.columns
+        absent = {c.name: ibis.null(c.dtype) for c in every if c.name not in people.columns}
+        return people.mutate(**absent).select(*events.columns, "person_id", "known", "returning")
 
     @cached_property
     def coverage(self) -> identity.Coverage:
         """How far the events are tied to people; see `identity.Coverage`."""
-        linked = self.find("identities")
-        return identity.coverage(self.events, self.journeys, linked)
+        return identity.coverage(self.events, self.journeys, self.find("identities"))
 
     def mapped(self, name: str) -> Mapped:
         """A table in contract form before any row is set aside; what came in later is not there."""
@@ -228,12 +229,10 @@ class Shop:
         return self._mapped[name]
 
     def _all_of(self, name: str) -> Mapped:
-        if self.whole is not self:
-            return self.whole._all_of(name)
         if name not in self._everything:
             spec = self.file.tables[name]
             self._everything[name] = to_contract(
-                raw_table(self.con, spec, f"{self._prefix}_{name}", self.path.parent),
+                raw_table(self.con, spec, f"{self.whole._prefix}_{name}", self.path.parent),
                 CONTRACT[name],
                 spec,
                 self.engine,
@@ -275,8 +274,8 @@ class Shop:
         """
         if name not in self._repeats:
             # What repeats in a part of the log repeats in the whole.
-            among = self._whole.repeats(name) if self._whole is not None else None
-            none = self._whole is not None and among is None
+            among = None if self.whole is self else self.whole.repeats(name)
+            none = self.whole is not self and among is None
             found = None if none else repeated(self.sound(name), self.mapped(name), among)
             self._repeats[name] = found
         return self._repeats[name]
@@ -295,8 +294,7 @@ class Shop:
 
     @cached_property
     def _permission_changes(self) -> PermissionChanges | None:
-        given = self._all_of("customers").given
-        if "valid_from" in given or not any(name.endswith("_opt_in") for name in given):
+        if "valid_from" in self.given("customers"):
             return None
         logs = [self._all_of(name) if self.has(name) else None for name in ("messages", "events")]
         return permission_changes(*logs, self.find("identities"))
