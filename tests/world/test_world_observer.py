@@ -14,7 +14,8 @@ from cdp_lib.world import (
     observer_probability,
     probability,
 )
-from cdp_lib.world.observer import gather
+from cdp_lib.world.counts import OpenCarts
+from cdp_lib.world.observer import Evidence, _weighed, gather
 from cdp_lib.world.presence import posterior
 
 WINDOW = ("2026-03-26", 45)
@@ -119,6 +120,38 @@ def test_a_steady_stream_gives_the_formula_of_pareto_nbd():
     # the trapezoid on days of a curve exp(−λx): relative error (λ · 1)² / 12 of the dead's part
     assert np.all(np.abs(mass[:, -1] - wanted) < rate**2 / 12 * (1 - wanted) + 1e-12)
     np.testing.assert_allclose(mass.sum(axis=1), 1)
+
+
+def test_a_cart_that_does_not_come_back_speaks_for_an_end(quiet):
+    """Against the integral on a grid of minutes, for one who left two carts and fell silent."""
+    truth, begin, last = quiet.truth.rows(np.array([7])), 110.0, np.array([101.3])
+    law, time, hour = truth.world, truth.clock, truth.hours()
+    opened = np.array([101.3, 99.0])
+    carts = OpenCarts(np.zeros(2, int), opened, np.zeros(2, int), np.zeros(2, bool))
+    none = pd.DataFrame({"person": [], "at": [], "factor": []}).astype({"person": int})
+    rate, death = truth.number("visit_rate")[0], truth.number("death_rate")[0]
+    t = np.linspace(last[0], begin, 20_001)
+    silent = np.exp(-rate * (time.integral(hour, t) - time.integral(hour, last)))
+    silent *= np.where(truth.number("app_share")[0] > 0, 1 - np.minimum((begin - t) / 3, 1) / 2, 1)
+    back = law.buy_later_share + (1 - law.buy_later_share) * law.touch_share
+    shares = []
+    for some in (carts, carts.where(np.zeros(2, bool))):
+        alone = silent.copy()
+        for at in some.opened:
+            age = np.maximum(t - at - law.delay_shift_hours / 24, 0)
+            gone = sum(
+                w * np.exp(-age / m)
+                for w, m in zip(law.delay_weights, law.delay_mean_days, strict=True)
+            )
+            alone = alone * (1 - back * (1 - gone))
+        dead = np.trapezoid(death * np.exp(-death * (t - last)) * alone, t)
+        lives = np.exp(-death * (begin - last[0])) * alone[-1]
+        seen = Evidence(last, np.zeros(1, bool), some, none, none)
+        grid, _, mass = next(_weighed(truth, begin, seen, np.arange(15.0)))
+        shares.append(mass[0, grid >= 0].sum())
+        # days against minutes: the delay's shorter part bends within a day
+        np.testing.assert_allclose(1 - shares[-1], dead / (dead + lives), rtol=0.02)
+    assert (1 - shares[0]) > 1.05 * (1 - shares[1])
 
 
 def test_nothing_after_the_start_is_read(quiet, tmp_path):
