@@ -81,10 +81,10 @@ def drift_table(
 ) -> pd.DataFrame:
     """The drift of every feature, and of the score, since training.
 
-    then, now: the rows at training and now (of each customer_id, where there is one, it is known
-    that they go together); features: the columns to compare (those
-    both have, but customer_id, cutoff and label). score: the pair (scores at training, scores
-    now). weight: a Series of each feature's share of the model (mean |SHAP|), where known.
+    then, now: the rows at training and now; rows of one customer_id, where there is one, are
+    taken to go together. features: the columns to compare (those both have, but customer_id,
+    cutoff and label). score: the pair (scores at training, scores now). weight: a Series of each
+    feature's share of the model (mean |SHAP|), where known.
     Out: a row per column, the score first and then by falling excess: feature ("(score)" for the
     score), psi, expected, limit, excess, n_bins, n_then, n_now, weight, verdict. The limit is held
     at a false alarm in 1 of 100 tables. Raises Refusal for a column that one side lacks.
@@ -138,9 +138,9 @@ def drift_verdict(table: pd.DataFrame) -> DriftVerdict:
     heavy = far.weight.fillna(0).sum() >= 0.25
     names = ", ".join(moved.feature.head(3)) + (" and others" if len(moved) > 3 else "")
     if score == "retrain" or heavy:
-        why = (
-            "The scores have" if score == "retrain" else f"Features of great weight ({names}) have"
-        )
+        heaviest = ", ".join(far.sort_values("weight", ascending=False).feature.head(3))
+        why = f"Features of great weight ({heaviest}) have"
+        why = "The scores have" if score == "retrain" else why
         return DriftVerdict("retrain", f"{why} shifted far since training: train the model anew.")
     if score == "watch" or len(moved):
         parts = ["the scores"] if score == "watch" else []
@@ -155,19 +155,21 @@ def _customers(frame: pd.DataFrame) -> int:
 
 def _counts(then: pd.Series, now: pd.Series, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
     if pd.api.types.is_numeric_dtype(then) and not pd.api.types.is_bool_dtype(then):
+        if not pd.api.types.is_numeric_dtype(now) and now.notna().any():
+            raise Refusal("now", now.dropna().iloc[0], "not a number, as it was", "compare like")
         old = then.to_numpy(float, na_value=np.nan)
         new = pd.to_numeric(now).to_numpy(float, na_value=np.nan)
-        fine = old[~np.isnan(old)]
+        fine = old[np.isfinite(old)]
         edges = (
             np.unique(np.quantile(fine, np.linspace(0, 1, n_bins + 1)[1:-1])) if len(fine) else []
         )
         old, new = (_places(side, np.asarray(edges)) for side in (old, new))
     else:
-        top = then.dropna().astype(str).value_counts().index[:MOST_LEVELS]
-        places = {level: place for place, level in enumerate(top)}
+        old, new = (side.astype(object).map(str, na_action="ignore") for side in (then, now))
+        top = old.value_counts().index[:MOST_LEVELS]
+        # A value out of the top is -1 to the indexer; it goes to the end, missing to -1.
         old, new = (
-            side.astype(object).map(lambda v: -1 if pd.isna(v) else places.get(str(v), len(places)))
-            for side in (then, now)
+            np.where(side.isna(), -1, top.get_indexer(side) % (len(top) + 1)) for side in (old, new)
         )
     levels = np.union1d(old, new)
     return tuple(

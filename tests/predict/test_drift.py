@@ -105,5 +105,7 @@ def test_the_verdict_weighs_what_the_model_uses():
 def test_bad_input_is_refused():
     with pytest.raises(Refusal, match="no row"):
         psi([], [1.0])
+    with pytest.raises(Refusal, match="not a number"):
+        psi([1.0, 2.0], ["a", "b"])
     with pytest.raises(Refusal, match="no such column"):
         drift_table(frame(1, 50), frame(2, 50).drop(columns="city"), features=["city"])
