@@ -4,7 +4,7 @@ import pandas as pd
 
 from cdp_lib.report import wording
 from cdp_lib.report.chart_style import BLUE, INK, MUTED, ORANGE, finish, labels, need, wash
-from cdp_lib.report.charts_of_explanations import PUSH, signed
+from cdp_lib.report.charts_of_explanations import NOT_CAUSE, PUSH, signed
 
 
 def dependence_chart(
@@ -56,6 +56,7 @@ def dependence_chart(
     if missing.sum() >= wording.SMALL_GROUP:
         mean = table["contribution"][missing].mean()
         alt += f" Where it is missing ({int(missing.sum()):,} customers) it adds {signed(mean)}."
+    alt += NOT_CAUSE if len(summary) else ""
     by_category = "spread" in summary
     height = 130 + 38 * len(summary) if by_category else 400
     figure = finish(figure, title, alt, summary, {"n": "count"}, height=height)

@@ -22,6 +22,7 @@ from cdp_lib.report.chart_style import (
 )
 
 LOW_TO_HIGH = [[0, "#2a7fc1"], [0.5, "#b9aeb9"], [1, "#d9480f"]]
+NOT_CAUSE = " This is how the model reckons, not what causes it."
 PUSH = "← lowers the chance · raises it →"
 _DIRECTION = {
     "higher raises": (ORANGE, "a higher value raises the chance"),
@@ -77,6 +78,7 @@ def beeswarm_chart(table: pd.DataFrame, title: str = "What moves each customer's
     )
     summary = _summary(table)
     words = "Most weight: " + ", ".join(names["meaning"].head(3)) + "." if len(names) else few
+    words += NOT_CAUSE if len(names) else ""
     figure = finish(
         figure, title, words, summary, height=130 + row_height(axis_names) * (len(names) + 1)
     )
@@ -257,4 +259,4 @@ def _most(shown: pd.DataFrame, label: str, left: float, n: int) -> str:
     )
     more = n - len(shown)
     rest = f" The {more} not shown hold {wording.as_text(left, 'share')}." if left > 0.0005 else ""
-    return f"Most weight: {told}.{rest}"
+    return f"Most weight: {told}.{rest}{NOT_CAUSE}"

@@ -195,10 +195,11 @@ def test_importance_is_coloured_by_direction_and_leaves_out_what_moves_nobody():
     assert told["a higher value lowers it"] == ([0.3], charts.BLUE)
     assert "noise" not in figure.to_json()
     assert figure.layout.meta["alt"] == (
-        "Most weight: days since the last visit (60.0%), orders ever (30.0%), home city (10.0%)."
+        "Most weight: days since the last visit (60.0%), orders ever (30.0%), home city (10.0%). "
+        "This is how the model reckons, not what causes it."
     )
     short = charts.importance_chart(importance(), top=1).layout.meta["alt"]
-    assert short.endswith("The 3 not shown hold 40.0%.")
+    assert "The 3 not shown hold 40.0%. " in short
 
 
 def test_dependence_draws_the_mean_of_each_tenth():
@@ -213,7 +214,7 @@ def test_dependence_draws_the_mean_of_each_tenth():
 def test_dependence_tells_what_missing_adds_and_hides_small_categories():
     missing = pd.DataFrame({"value": [NAN] * 10, "contribution": 0.7})
     figure = charts.dependence_chart(pd.concat([dependence(), missing]), "days")
-    assert figure.layout.meta["alt"].endswith("missing (10 customers) it adds +0.70.")
+    assert "missing (10 customers) it adds +0.70. " in figure.layout.meta["alt"]
     cities = charts.dependence_chart(by_city(), "home city")
     assert list(cities.data[0].y) == ["Ghent", "Porto"] and "Tiny" not in cities.to_json()
     assert "Tiny" in charts.dependence_chart(by_city(n_small=10), "home city").to_json()
