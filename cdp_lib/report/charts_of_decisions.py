@@ -31,7 +31,8 @@ def profit_chart(
     """Profit over the threshold, with its 95 % band, and marks at the best and other thresholds.
 
     `table`: of `profit.profit_curve`: threshold, contacted, n_contacts, profit, low, high.
-    best: the threshold one would use; without it the one that earned most here.
+    best: the threshold one would use, infinite where none pays; without it the one that earned
+    most here.
     """
     import plotly.graph_objects as go
 
@@ -42,7 +43,8 @@ def profit_chart(
     drawn = pd.concat([curve, pd.DataFrame([nobody])], ignore_index=True) if len(curve) else curve
     if best is None and len(curve):
         best = float(curve["threshold"][curve["profit"].idxmax()])
-    spots = [(best, "best", GREEN)] if best is not None else []
+    pays = best is not None and np.isfinite(best)
+    spots = [(best, "best", GREEN)] if pays else []
     spots += [(at, f"{at:g}", ORANGE) for at in marks if at != best]
     figure = go.Figure()
     edge = {
@@ -79,6 +81,8 @@ def profit_chart(
         )
         told.append(f"{money} from {at:.1%} on ({n:,.0f} contacts)")
     figure.add_hline(y=0, line_color=INK, line_width=1)
+    if len(curve) and not pays:
+        told.insert(0, "no threshold pays")
     everyone = curve["profit"].iloc[0] if len(curve) else np.nan
     told.append(f"{wording.as_text(everyone, 'money', currency)} from contacting everyone")
     alt = f"Profit by threshold: {'; '.join(told)}." if len(curve) else "Nobody to contact."

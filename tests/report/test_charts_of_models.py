@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from test_charts import HOSTILE, strings
 
 from cdp_lib.checks import Refusal
 from cdp_lib.report import charts_of_models as charts
 
-HOSTILE = '<a href="https://example.org">x</a><b>bold</b><script>alert(1)</script>'
 NAN = np.nan
 
 
@@ -141,15 +141,6 @@ ALL = {
 }
 
 
-def strings(value) -> list[str]:
-    """Every text inside nested lists and dicts."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        return [text for part in value.values() for text in strings(part)]
-    return [text for part in value for text in strings(part)] if isinstance(value, list) else []
-
-
 @pytest.mark.parametrize("name", ALL)
 def test_a_chart_carries_words_and_its_data(name):
     content = json.loads(ALL[name]("plain label").to_json())
@@ -259,6 +250,9 @@ def test_profit_is_marked_at_the_best_threshold_and_at_a_half():
     )
     beyond = charts.profit_chart(profits(), best=0.9, marks=())
     assert "0.00 from 90.0% on (0 contacts)" in beyond.layout.meta["alt"]
+    never = charts.profit_chart(profits(), best=np.inf, marks=())
+    assert never.layout.meta["alt"].startswith("Profit by threshold: no threshold pays; ")
+    assert not any(trace.showlegend for trace in never.data)
 
 
 def test_a_deep_loss_does_not_flatten_what_one_looks_for():
