@@ -72,3 +72,16 @@ def deeds_of():
 def deeds(quiet) -> pd.DataFrame:
     """What the people of the quiet world did."""
     return read_deeds(quiet)
+
+
+@pytest.fixture(scope="session")
+def acted():
+    """`acted(deeds, event, window, p)`: who of the persons of `p` did it in (start, days)."""
+
+    def who(deeds: pd.DataFrame, event: str, window: tuple[str, int], p: pd.Series) -> pd.Series:
+        start = pd.Timestamp(window[0])
+        end = start + pd.Timedelta(days=window[1])
+        mine = deeds[(deeds["event"] == event) & deeds["occurred_at"].between(start, end, "left")]
+        return pd.Series(p.index.isin(mine["person_id"]), p.index)
+
+    return who

@@ -28,20 +28,13 @@ def standard_score(hit: pd.Series, p: pd.Series) -> float:
     return (hit.sum() - p.sum()) / np.sqrt((p * (1 - p)).sum())
 
 
-def acted(deeds: pd.DataFrame, event: str, window: tuple[str, int], p: pd.Series) -> pd.Series:
-    start = pd.Timestamp(window[0])
-    end = start + pd.Timedelta(days=window[1])
-    mine = deeds[(deeds["event"] == event) & deeds["occurred_at"].between(start, end, "left")]
-    return pd.Series(p.index.isin(mine["person_id"]), p.index)
-
-
 def by_tenths(p: pd.Series):
     some = p[p > 0]
     return some.groupby(pd.qcut(some, 10, duplicates="drop"), observed=True)
 
 
 @pytest.mark.parametrize(("event", "window"), ASKED, ids=str)
-def test_its_probabilities_come_true(quiet, deeds, event, window):
+def test_its_probabilities_come_true(acted, quiet, deeds, event, window):
     p = observer_probability(quiet.truth, event, *window).dropna()
     assert p.between(0, 1).all()
     hit = acted(deeds, event, window, p)
@@ -89,7 +82,7 @@ def log_loss(hit: pd.Series, p: pd.Series) -> pd.Series:
 
 
 @pytest.mark.parametrize("event", ["purchase", "visit", "contact_support", "login"])
-def test_the_log_is_worth_something_and_the_truth_more(quiet, deeds, event):
+def test_the_log_is_worth_something_and_the_truth_more(acted, quiet, deeds, event):
     """Each knows what the one before it knows and more, so the expected loss falls."""
     from sklearn.metrics import roc_auc_score
 

@@ -20,13 +20,6 @@ def standard_score(hit: pd.Series, p: pd.Series) -> float:
     return (hit.sum() - p.sum()) / np.sqrt((p * (1 - p)).sum())
 
 
-def acted(deeds: pd.DataFrame, event: str, window: tuple[str, int], p: pd.Series) -> pd.Series:
-    start = pd.Timestamp(window[0])
-    end = start + pd.Timedelta(days=window[1])
-    mine = deeds[(deeds["event"] == event) & deeds["occurred_at"].between(start, end, "left")]
-    return pd.Series(p.index.isin(mine["person_id"]), p.index)
-
-
 def test_every_event_of_the_log_has_a_truth(quiet, world):
     from cdp_lib.tables.contract import EVENTS as named
 
@@ -37,7 +30,7 @@ def test_every_event_of_the_log_has_a_truth(quiet, world):
 
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 @pytest.mark.parametrize("event", ACTIONS)
-def test_as_many_act_as_the_truth_says(quiet, deeds, event, window):
+def test_as_many_act_as_the_truth_says(acted, quiet, deeds, event, window):
     for given in ("truth", "entered"):
         p = probability(quiet.truth, event, *window, given=given).dropna()
         assert p.between(0, 1).all()
@@ -53,7 +46,9 @@ def test_as_many_act_as_the_truth_says(quiet, deeds, event, window):
 
 @pytest.mark.parametrize("event", ["push_off", "unsubscribe"])
 @pytest.mark.parametrize("window", [("2025-12-10", 60), ("2026-03-02", 90)], ids=str)
-def test_campaigns_are_part_of_the_plan_that_drives_people_out(world, deeds_of, event, window):
+def test_campaigns_are_part_of_the_plan_that_drives_people_out(
+    acted, world, deeds_of, event, window
+):
     p = probability(world.truth, event, *window, given="truth").dropna()
     assert abs(standard_score(acted(deeds_of(world), event, window, p), p)) < 4
 
