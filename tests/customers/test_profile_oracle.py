@@ -11,7 +11,17 @@ from cdp_lib.customers import profile
 
 
 @pytest.mark.parametrize("seed", [11, 12, 13])
-def test_a_good_part_of_the_features_are_those_of_plain_python(con, make_shop, seed):
+def test_a_good_part_of_the_features_are_those_of_plain_python(duckdb_con, make_shop, seed):
+    as_plain_python(duckdb_con, make_shop, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.spark
+def test_so_they_are_on_spark(spark_con, make_shop):
+    as_plain_python(spark_con, make_shop, 14)
+
+
+def as_plain_python(con, make_shop, seed):
     whole = tables(seed, n_customers=25, n_events=700)
     got = profile.as_of(make_shop(con, whole), CUTOFF).to_pandas().set_index("customer_id")
     wanted = profiles(cut(whole), CUTOFF)
