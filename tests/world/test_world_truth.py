@@ -46,9 +46,7 @@ def test_as_many_act_as_the_truth_says(acted, quiet, deeds, event, window):
 
 @pytest.mark.parametrize("event", ["push_off", "unsubscribe"])
 @pytest.mark.parametrize("window", [("2025-12-10", 60), ("2026-03-02", 90)], ids=str)
-def test_campaigns_are_part_of_the_plan_that_drives_people_out(
-    acted, world, deeds_of, event, window
-):
+def test_campaigns_are_part_of_the_plan(acted, world, deeds_of, event, window):
     p = probability(world.truth, event, *window, given="truth").dropna()
     assert abs(standard_score(acted(deeds_of(world), event, window, p), p)) < 4
 
