@@ -21,6 +21,10 @@ class MissingTable(Refusal):
     """An analysis needs a table that the shop does not have."""
 
 
+class TooLittleData(Refusal):
+    """An analysis needs more, or other, rows than the shop has: an answer rather than a fault."""
+
+
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 200 else text[:197] + "..."

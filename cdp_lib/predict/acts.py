@@ -16,7 +16,7 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
-from cdp_lib.checks import Refusal, one_of
+from cdp_lib.checks import TooLittleData, one_of
 from cdp_lib.tables import EVENTS, Shop
 
 NO_VISIT = ("app_remove", "push_off")
@@ -28,12 +28,14 @@ def check_event(shop: Shop, event: str) -> None:
     """Refuse an event that this shop cannot show, naming those it can."""
     if from_orders(shop, event):
         if event == "use_coupon" and "discount" not in shop.given("orders"):
-            raise Refusal(
+            raise TooLittleData(
                 "event", event, "the orders have no discount", "map orders.discount in shop.toml"
             )
         return
     if event == "use_coupon":
-        raise Refusal("event", event, "the shop has no orders", "add [tables.orders] to shop.toml")
+        raise TooLittleData(
+            "event", event, "the shop has no orders", "add [tables.orders] to shop.toml"
+        )
     shop.require("events")
     if event not in (*EVENTS, "visit"):
         seen = shop.events.select("event").distinct().execute()["event"].tolist()

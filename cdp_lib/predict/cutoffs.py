@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from cdp_lib.checks import Refusal, above, at_least
+from cdp_lib.checks import Refusal, TooLittleData, above, at_least
 from cdp_lib.predict.span import data_span
 from cdp_lib.tables import Shop
 
@@ -71,7 +71,7 @@ def cutoffs(
     if room < 0:
         needed = span.days - room
         until = span.start + timedelta(days=needed + 1)
-        raise Refusal(
+        raise TooLittleData(
             "horizon_days", horizon,
             f"the history of {span.days:.0f} days is too short: {needed:.0f} are needed to "
             "train, choose, calibrate and test one after the other",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cdp_lib.behaviour.intervals import wilson
-from cdp_lib.checks import Refusal
+from cdp_lib.checks import Refusal, TooLittleData
 from cdp_lib.customers.features import Feature
 from cdp_lib.predict.columns import Columns, numbers, read_columns, texts
 from cdp_lib.predict.cutoffs import Cutoffs
@@ -131,10 +131,10 @@ def check_labels(counts: Mapping[str, tuple[int, int]], target: str) -> list[str
     positive = {role: counts[role][1] for role in ROLES}
     total, hits = sum(n.values()), sum(positive.values())
     if total == 0:
-        raise Refusal("population", target, "nobody is at risk", "take a wider population")
+        raise TooLittleData("population", target, "nobody is at risk", "take a wider population")
     if hits in (0, total):
         what = "no positives" if hits == 0 else "no negatives"
-        raise Refusal(
+        raise TooLittleData(
             "target", target, f"{what} among {total:,} rows: the target is constant",
             "take another outcome, horizon or population",
         )  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from cdp_lib.checks import Refusal, share
+from cdp_lib.checks import TooLittleData, share
 from cdp_lib.predict.acts import acts, check_event
 from cdp_lib.predict.span import data_span
 from cdp_lib.tables import Shop
@@ -50,7 +50,7 @@ def default_horizon(
     n_gaps = int(gaps["n_closed"].sum())
     what = {"purchase": "purchases", "visit": "visits"}.get(event, f"{event} events")
     if n_gaps < 25:
-        raise Refusal(
+        raise TooLittleData(
             "horizon_days", None, f"only {n_gaps} gaps between {what} to learn a horizon from",
             "state horizon_days",
         )  # fmt: skip

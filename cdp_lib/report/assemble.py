@@ -14,6 +14,7 @@ from cdp_lib.report.index import Week, index_html
 from cdp_lib.report.page import headlines_of, notebook_title, page_html
 from cdp_lib.report.record import Outcome, manifest, notebook_text, scrub
 
+LISTS = "lists"  # folder of the week's lists; notebooks that write one have this parameter
 _FIELDS = ("notebook", *Headline.__dataclass_fields__)
 
 
@@ -38,12 +39,15 @@ def assemble(
         for ending in (".html", ".ipynb"):
             if (out / week / f"{name}{ending}").exists():
                 shutil.copyfile(out / week / f"{name}{ending}", folder / f"{name}{ending}")
+        _keep_lists(out / week, folder, name.partition("-")[0])
     for name, done in executed.items():
-        (folder / f"{name}.ipynb").write_text(notebook_text(done.notebook), encoding="utf-8")
+        (folder / f"{name}.ipynb").write_text(
+            notebook_text(done.notebook, folder), encoding="utf-8"
+        )
         if done.status != "not run":
             page = page_html(done.notebook, about, index="index.html")
             (folder / f"{name}.html").write_bytes(page.encode())
-        outcomes[name] = _outcome(name, done, values[name])
+        outcomes[name] = _outcome(name, done, values[name], folder)
     ordered = [outcomes[name] for name in sorted(outcomes)]
     headlines = [headline for outcome in ordered for headline in outcome.headlines]
     record = manifest(week, shop, ordered, health)
@@ -126,12 +130,21 @@ def read_json(path: Path) -> object:
         return None
 
 
-def _outcome(name: str, done: Executed, values: dict) -> Outcome:
+def _keep_lists(before: Path, folder: Path, notebook: str) -> None:
+    """Take over the lists of a notebook from the week's report before, but for those made anew."""
+    for path in sorted((before / LISTS).glob(f"{notebook}*")):
+        (folder / LISTS).mkdir(exist_ok=True)
+        if not (folder / LISTS / path.name).exists():
+            shutil.copy2(path, folder / LISTS / path.name)
+
+
+def _outcome(name: str, done: Executed, values: dict, folder: Path) -> Outcome:
     found = headlines_of(done.notebook) if done.status == "done" else []
     headlines = tuple(
         {key: ({"notebook": name} | headline).get(key) for key in _FIELDS} for headline in found
     )
-    shown = {key: scrub(v) if isinstance(v, str) else v for key, v in values.items()}
+    texts = {k: v.replace(str(folder), ".") for k, v in values.items() if isinstance(v, str)}
+    shown = {**values, **{key: scrub(text) for key, text in texts.items()}}
     if Path(str(shown.get("shop", ""))).is_absolute():
         shown["shop"] = Path(shown["shop"]).name
     return Outcome(

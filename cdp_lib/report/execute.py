@@ -20,6 +20,8 @@ KERNEL_ENV = {
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     "TZ": "UTC",
 }
+# Errors that mean that the shop's data cannot answer, not that something broke.
+UNANSWERED = ("MissingTable", "TooLittleData")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _ENGINE = "cdp"
 _POLL_SECONDS = 0.2
@@ -29,7 +31,7 @@ _POLL_SECONDS = 0.2
 class Executed:
     """A notebook that was run.
 
-    - `status`: "done", "not run" (a table is missing) or "failed"; `message` says why
+    - `status`: "done", "not run" (a table or enough data is missing) or "failed"; `message` says why
     - `notebook`: the executed notebook (nbformat), with what was shown before a failure
     - `seconds`, `peak_mb`: wall time, and peak resident memory of the kernel in MiB
     """
@@ -196,7 +198,7 @@ def _outcome(notebook, problem: str) -> tuple[str, str]:
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 message = first_line(output.evalue or output.ename)
-                if output.ename == "MissingTable":
+                if output.ename in UNANSWERED:
                     return "not run", message
                 return "failed", f"{output.ename}: {message}"
     if problem:

@@ -71,18 +71,24 @@ def scrub(text: str) -> str:
     return text
 
 
-def notebook_text(notebook) -> str:
-    """The executed notebook as it is stored: no path of this machine in what the run added."""
+def notebook_text(notebook, folder: Path | None = None) -> str:
+    """The executed notebook as it is stored: no path of this machine in what the run added.
+
+    `folder` is where the report was built, a name of no meaning once it is published.
+    """
     import nbformat
+
+    def plain(text: str) -> str:
+        return scrub(text.replace(str(folder), ".") if folder else text)
 
     given = notebook.metadata.get("papermill", {}).get("parameters", {})
     for name, value in given.items():
         if isinstance(value, str):
-            given[name] = scrub(value)
+            given[name] = plain(value)
 
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.source = scrub(cell.source)
+            cell.source = plain(cell.source)
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 output.evalue = scrub(output.evalue)

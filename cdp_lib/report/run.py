@@ -60,7 +60,7 @@ def weekly(
     Raises Refusal for an unknown notebook, parameter or shop, and while another run of the
     same week is under way.
     """
-    from cdp_lib.report.assemble import assemble, earlier_pages, health_of
+    from cdp_lib.report.assemble import LISTS, assemble, earlier_pages, health_of
     from cdp_lib.report.publish import building, publish
     from cdp_lib.tables import open_shop
     from cdp_lib.windows import iso_week
@@ -86,6 +86,9 @@ def weekly(
     kept = earlier_pages(out / week, opened, set(found) - set(chosen))
     stop = threading.Event()
     with building(out, week) as folder, progress:
+        for name in chosen:
+            if LISTS in declared[found[name].notebook]:
+                values[name][LISTS] = str(folder / LISTS)
         with ThreadPoolExecutor(jobs) as pool, stopping(pool, stop):
             work = {
                 name: pool.submit(
@@ -111,6 +114,7 @@ def run_notebook(
 
     Returns how it went and the path of the page.
     """
+    from cdp_lib.report.assemble import LISTS
     from cdp_lib.report.page import page_html
 
     path = Path(notebook)
@@ -118,10 +122,12 @@ def run_notebook(
         raise Refusal("notebook", str(notebook), "no such file", "give the path of an .ipynb file")
     declared = given_parameters.notebook_parameters(path)
     values = given_parameters.fit(path.stem, declared, dict(parameters or {}))
-    with progress or Quiet() as shown:
-        executed = _run_one(Run(path.stem, path), values, timeout_seconds, 1, shown)
     folder = Path(out or "reports")
     folder.mkdir(parents=True, exist_ok=True)
+    if LISTS in declared:
+        values.setdefault(LISTS, str(folder / LISTS))
+    with progress or Quiet() as shown:
+        executed = _run_one(Run(path.stem, path), values, timeout_seconds, 1, shown)
     page = folder / f"{path.stem}.html"
     page.with_suffix(".ipynb").write_text(notebook_text(executed.notebook), encoding="utf-8")
     page.write_bytes(page_html(executed.notebook).encode())

@@ -1,0 +1,56 @@
+"""Lists of scored customers for the analyst's own eyes: not checked for consent, no holdout."""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from cdp_lib.checks import Refusal
+
+STATUS = "not for sending: no consent check, no holdout"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def write_list(table: pd.DataFrame, folder: str | Path, name: str) -> Path | None:
+    """Write a list of scored customers as `<folder>/<name>.not-for-sending.csv`.
+
+    table: a row per customer: customer_id, probability, reasons, value at stake. A column `status`
+    is added that says what the file is not. folder: made where it is missing; with "" nothing is
+    written, and None comes back. Written under another name and renamed; a text that a spreadsheet
+    would run as a formula gets an apostrophe before it. Raises Refusal for a table without
+    customer_id and a name that could leave the folder.
+    """
+    if "customer_id" not in table.columns:
+        raise Refusal("table", list(table.columns), "has no customer_id", "name the id customer_id")
+    if not _NAME.fullmatch(name):
+        fix = "use letters, digits, _ and -"
+        raise Refusal("name", name, "cannot be a file's name", fix)
+    if not str(folder):
+        return None
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.not-for-sending.csv"
+    safe = table.assign(status=STATUS)
+    texts = [column for column in safe.columns if not pd.api.types.is_numeric_dtype(safe[column])]
+    safe[texts] = safe[texts].map(harmless)
+    fd, written = tempfile.mkstemp(prefix=f".{path.name}.", dir=folder)
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8", newline="") as file:
+            safe.to_csv(file, index=False)
+        os.chmod(written, 0o600)
+        os.replace(written, path)
+    finally:
+        Path(written).unlink(missing_ok=True)
+    return path
+
+
+def harmless(value: object) -> object:
+    """A cell that a spreadsheet reads as text: what would start a formula follows an apostrophe.
+
+    >>> harmless("=1+1"), harmless("42"), harmless(None)
+    ("'=1+1", '42', None)
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
