@@ -28,6 +28,8 @@ def depth_counts(plan: Plan, partitions: int | str) -> pd.DataFrame:
 
     On DuckDB the units are worked through in hash parts, so that memory stays bounded.
     """
+    if partitions != "auto" and (not isinstance(partitions, int) or partitions < 1):
+        raise Refusal("partitions", partitions, "not a number of parts", 'pass 1, 8, or "auto"')
     duckdb = ibis.get_backend(plan.events).name == "duckdb"
     # DuckDB computes a chain once for all its readers; elsewhere a single reader is cheaper.
     alone = duckdb and plan.ordered and not (plan.by or plan.weekly)
@@ -192,6 +194,4 @@ def _n_partitions(plan: Plan, partitions: int | str, streamed: bool) -> int:
     if partitions == "auto":
         n_rows = ROWS_PER_PASS["streamed" if streamed else "kept"]
         return 1 + int(plan.events.count().execute()) // n_rows
-    if not isinstance(partitions, int) or partitions < 1:
-        raise Refusal("partitions", partitions, "not a number of parts", 'pass 1, 8, or "auto"')
-    return partitions
+    return int(partitions)

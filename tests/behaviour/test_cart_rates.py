@@ -46,9 +46,9 @@ def test_tables_by_hand(con, make_table):
     assert weeks.left_rate[0] == pytest.approx(2 / 3) and np.isnan(weeks.left_rate[1])
 
 
-def test_a_breakdown_by_an_unknown_column_names_the_nearest(duckdb_con, make_table):
+def test_a_breakdown_by_an_unknown_column_names_the_nearest(con, make_table):
     with pytest.raises(Refusal, match="did you mean 'device_type'"):
-        carts.abandonment_rate(four_carts(make_table, duckdb_con), by="devicetype")
+        carts.abandonment_rate(four_carts(make_table, con), by="devicetype")
 
 
 def test_definitions_by_hand(con, make_table):
@@ -80,7 +80,7 @@ def test_wilson_equals_statsmodels():
     assert np.isnan(intervals.wilson(0, 0)).all()
 
 
-def test_the_clustered_variance_is_that_of_a_regression(duckdb_con):
+def test_the_clustered_variance_is_that_of_a_regression(con, make_table):
     """The design effect is the cluster-robust variance of a mean over the binomial one."""
     import statsmodels.api as sm
 
@@ -97,9 +97,7 @@ def test_the_clustered_variance_is_that_of_a_regression(duckdb_con):
     wanted = fit.bse[0] ** 2 * people / (people - 1) / (share * (1 - share) / 400)
     assert effect == pytest.approx(wanted, rel=1e-9)
     assert effect > 1.5  # these carts are far from independent, and the interval must know
-    table = duckdb_con.create_table(
-        "clustered", pd.DataFrame({"person_id": person, "hit": hit}), temp=True, overwrite=True
-    )
+    table = make_table(con, pd.DataFrame({"person_id": person, "hit": hit}))
     got = share_table(table, {"hit": table.hit}).iloc[0]
     assert [got.low, got.high] == pytest.approx(np.array(intervals.wilson(h.sum(), 400, effect)))
     assert (got.n_people, got.n_people_hit) == (people, int((h > 0).sum()))
@@ -145,9 +143,9 @@ def test_a_total_of_money_is_covered_at_least_as_often_as_its_interval_says():
     assert covered / draws > 0.94 - 4 * 0.004
 
 
-def test_money_is_summed_over_people(duckdb_con):
+def test_money_is_summed_over_people(con, make_table):
     frame = pd.DataFrame({"person_id": list("aab"), "g": list("xxx"), "v": [1.0, 2.0, 4.0]})
-    table = duckdb_con.create_table("money", frame, temp=True, overwrite=True)
+    table = make_table(con, frame)
     got = money_table(table, {"v": table.v}, by="g").iloc[0]
     assert got.total == 7.0
     wanted = intervals.total(7.0, 3.0**2 + 4.0**2, 4.0)

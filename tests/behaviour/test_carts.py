@@ -190,6 +190,6 @@ def test_nothing_to_read(read):
     assert carts.leaks(found).table.n_lost.tolist() == [0, 0]
 
 
-def test_idle_hours_must_be_above_zero(duckdb_con, make_table):
+def test_idle_hours_must_be_above_zero(con, make_table):
     with pytest.raises(Refusal, match="idle_hours = 0: must be greater than 0"):
-        carts.cart_table(journeys(make_table, duckdb_con, [row(0, "add_to_cart")]), AS_OF, 0)
+        carts.cart_table(journeys(make_table, con, [row(0, "add_to_cart")]), AS_OF, 0)

@@ -34,8 +34,8 @@ def public(shared_data, tmp_path):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_carts_are_those_of_a_plain_walk(public, duckdb_con, name):
-    shop, found = public(name, duckdb_con)
+def test_the_carts_are_those_of_a_plain_walk(public, con, name):
+    shop, found = public(name, con)
     log = shop.journeys.filter(shop.journeys.event.isin(cart_oracle.ACTIONS)).execute()
     log["event_id"] = log.event_id.fillna("")
     rows = log.astype(object).where(log.notna(), None).to_dict("records")
@@ -65,17 +65,17 @@ def test_rees46_loses_53_of_118_sessions_and_has_no_step_between(public, con):
     assert carts.stop_table(hourly).value.iloc[0] > 0
 
 
-def test_taobao_has_600_people_with_a_cart_of_whom_158_never_bought(public, duckdb_con):
+def test_taobao_has_600_people_with_a_cart_of_whom_158_never_bought(public, con):
     """Plain counts of the file, but for the few rows outside its documented days."""
-    shop, found = public("taobao", duckdb_con)
+    shop, found = public("taobao", con)
     n, lost = definition(carts.definition_table(found, shop.journeys), "person")
     assert abs(n - 600) <= 2 and abs(lost - 158) <= 2
     notes = carts.driver_table(found).note
     assert notes.str.startswith("cannot tell: needs").sum() >= 5
 
 
-def test_retailrocket_has_no_prices_and_so_no_money(public, duckdb_con):
-    shop, found = public("retailrocket", duckdb_con)
+def test_retailrocket_has_no_prices_and_so_no_money(public, con):
+    shop, found = public("retailrocket", con)
     assert definition(carts.definition_table(found, shop.journeys), "person") == (110, 83)
     leaks = carts.leaks(found)
     lost = leaks.table.iloc[-1]

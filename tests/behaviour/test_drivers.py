@@ -64,10 +64,10 @@ def test_the_effect_is_the_coefficient_of_a_regression(con, make_table):
     assert got.carts_at_stake == pytest.approx(got.effect * got.n_exposed)
 
 
-def test_like_carts_are_compared(duckdb_con, make_table):
+def test_like_carts_are_compared(con, make_table):
     """Planted 0.2; the plain difference would say 0.38. With 2,000 people (about 4,000 carts)
     the error is about 0.018 (0.5 / sqrt(4000 x 0.16)): asked for within 4 of it."""
-    found = carts.read(journeys(make_table, duckdb_con, shop_log(7, 2000, 0.2)), AS_OF)
+    found = carts.read(journeys(make_table, con, shop_log(7, 2000, 0.2)), AS_OF)
     got = guest_row(carts.driver_table(found))
     assert abs(got.effect - 0.2) < 4 * 0.02
     assert got.effect_low < 0.2 < got.effect_high
@@ -75,7 +75,7 @@ def test_like_carts_are_compared(duckdb_con, make_table):
     assert got.basis == "inferred"
 
 
-def test_an_effect_is_covered_as_often_as_its_interval_says(duckdb_con, make_table):
+def test_an_effect_is_covered_as_often_as_its_interval_says(con, make_table):
     """60 logs of 80 people: coverage of 95 % within 4 binomial errors (2.8 points each)."""
     driver = Driver("account", "guest", "begin_checkout", ("begin_checkout", "account"),
                     lambda t: t.guest, (), ("guest",))  # fmt: skip
@@ -85,7 +85,7 @@ def test_an_effect_is_covered_as_often_as_its_interval_says(duckdb_con, make_tab
         for one in shop_log(100 + world, 80, 0.2):
             ids = {n: f"{one[n]}w{world}" for n in ("person_id", "session_id", "cart_id")}
             rows.append({**one, **ids, "touchpoint": f"w{world}"})
-    found = carts.read(journeys(make_table, duckdb_con, rows), AS_OF)
+    found = carts.read(journeys(make_table, con, rows), AS_OF)
     table = _compared(found, None).cache()
     hits = 0
     for world in range(60):

@@ -3,6 +3,7 @@
 import math
 from datetime import datetime, timedelta
 
+import ibis
 import pandas as pd
 import pytest
 
@@ -12,6 +13,14 @@ from cdp_lib.checks import Refusal
 
 NOON = datetime(2026, 3, 2, 12)  # a Monday
 LATER = datetime(2026, 6, 1)  # every window has ended
+
+
+@pytest.fixture(autouse=True)
+def engine(con):
+    """Logs given as pandas frames are read by each engine in turn."""
+    ibis.set_backend(con)
+    yield
+    ibis.set_backend("duckdb")
 
 
 def log(*rows: str, **columns: list) -> pd.DataFrame:

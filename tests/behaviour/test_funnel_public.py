@@ -6,10 +6,10 @@ from cdp_lib.behaviour import funnel
 
 
 @pytest.fixture(scope="module")
-def rees46(shared_data, duckdb_con):
+def rees46(shared_data, con):
     """The first 17,434 events of REES46's October 2019."""
     file = shared_data / "rees46_multicategory" / "2019_oct_first_events.parquet"
-    table = duckdb_con.read_parquet(file)
+    table = con.read_parquet(file)
     return table.select(
         event=table.event_type,
         occurred_at=table.event_time.cast("timestamp(6)"),
@@ -49,9 +49,9 @@ def test_rees46_equals_a_plain_count_in_pandas(rees46):
     assert table["open"].tolist()[1] > 0  # the log ends within a day of every view
 
 
-def test_taobao_pairs_carted_then_bought(shared_data, duckdb_con):
+def test_taobao_pairs_carted_then_bought(shared_data, con):
     file = shared_data / "taobao_userbehavior" / "user_behavior_first_users.parquet"
-    table = duckdb_con.read_parquet(file)
+    table = con.read_parquet(file)
     events = table.select(
         event=table.behavior_type,
         occurred_at=table.timestamp.cast("int64").as_timestamp("s").cast("timestamp(6)"),

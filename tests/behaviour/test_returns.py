@@ -92,6 +92,6 @@ def test_the_end_of_the_data_does_not_bend_the_curve():
 
 
 @pytest.mark.parametrize("delays", [(), (4, 1), (0, 4), (1, 1), (1, 900)])
-def test_delays_that_make_no_sense_are_refused(duckdb_con, make_table, delays):
+def test_delays_that_make_no_sense_are_refused(con, make_table, delays):
     with pytest.raises(Refusal, match="delays"):
-        carts.delay_table(some_carts(make_table, duckdb_con), delays)
+        carts.delay_table(some_carts(make_table, con), delays)

@@ -115,7 +115,7 @@ def test_read_as(con, make_table, case):
         ("float64", [date(2020, 1, 1)], "map another column"),
     ],
 )
-def test_a_type_that_can_never_be_read_is_refused(duckdb_con, make_table, dtype, values, fix):
+def test_a_type_that_can_never_be_read_is_refused(con, make_table, dtype, values, fix):
     frame = pd.DataFrame({"x": arrow_column(values)})
     with pytest.raises(Refusal, match=fix):
-        read_as(make_table(duckdb_con, frame).x, dtype, "duckdb", "here")
+        read_as(make_table(con, frame).x, dtype, "duckdb", "here")

@@ -104,8 +104,8 @@ def test_every_planted_fault_is_counted_and_treated(con, make_shop):
     assert left == ["e01", "e02", "e06", "e09", "e11"]
 
 
-def test_the_text_says_it_all(duckdb_con, make_shop):
-    text = check(make_shop(duckdb_con, faulty())).to_text()
+def test_the_text_says_it_all(con, make_shop):
+    text = check(make_shop(con, faulty())).to_text()
     assert "13 read           8 set aside             5 used" in text
     for (table, rule), (n_rows, treatment, examples) in PLANTED.items():
         assert f"{treatment.upper()}  {table}, {rule}: {n_rows} rows" in text
@@ -123,11 +123,11 @@ def test_a_clean_shop_has_nothing_to_report(con, make_shop):
     assert "Nothing wrong was found." in report.to_text()
 
 
-def test_ids_of_people_are_shortened(duckdb_con, make_shop):
+def test_ids_of_people_are_shortened(con, make_shop):
     links = pd.DataFrame(
         {"visitor_id": ["visitor-1"] * 2, "customer_id": "ab", "linked_at": pd.Timestamp(DAY)}
     )
-    report = check(make_shop(duckdb_con, {"identities": links}))
+    report = check(make_shop(con, {"identities": links}))
     assert list(report.problems.examples) == ["visi… a…"]
 
 
@@ -149,16 +149,16 @@ def events(**columns):
         (events(), '[tables.orders]\npath = "no.csv"', "cannot be mapped", "no such file"),
     ],
 )
-def test_what_makes_numbers_untrustworthy_is_fatal(duckdb_con, make_shop, frame, text, rule, says):
-    report = check(make_shop(duckdb_con, {"events": frame}, text))
+def test_what_makes_numbers_untrustworthy_is_fatal(con, make_shop, frame, text, rule, says):
+    report = check(make_shop(con, {"events": frame}, text))
     assert report.fatal
     meaning = report.problems.set_index("rule").meaning[rule]
     assert says in meaning
 
 
-def test_a_broken_file_is_a_fatal_problem_and_the_other_tables_are_checked(duckdb_con, make_shop):
+def test_a_broken_file_is_a_fatal_problem_and_the_other_tables_are_checked(con, make_shop):
     broken = '[tables.orders]\npath = "orders.parquet"\n'
-    shop = make_shop(duckdb_con, {"events": events()}, broken)
+    shop = make_shop(con, {"events": events()}, broken)
     (shop.path.parent / "orders.parquet").write_bytes(b"PAR1 is not enough")
     report = check(shop)
     assert report.fatal and list(report.problems.table) == ["orders"]
@@ -173,7 +173,7 @@ def test_repeated_rows_without_a_key_are_counted_and_kept(con, make_shop):
     assert shop.events.count().execute() == 2
 
 
-def test_no_end_of_the_data_is_fatal(duckdb_con, make_shop):
+def test_no_end_of_the_data_is_fatal(con, make_shop):
     products = pd.DataFrame({"product_id": ["p"]})
-    report = check(make_shop(duckdb_con, {"products": products}, as_of=None))
+    report = check(make_shop(con, {"products": products}, as_of=None))
     assert report.fatal and report.problems.rule[0] == "no end of the data"

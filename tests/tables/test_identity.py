@@ -191,8 +191,8 @@ one_row = st.tuples(
     rows=st.lists(one_row, max_size=12),
     links=st.lists(st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["1", "2"])), max_size=3),
 )
-def test_equals_plain_python(duckdb_con, make_table, rows, links):
-    got = read(journeys_of(*put(duckdb_con, make_table, rows, links)))
+def test_equals_plain_python(con, make_table, rows, links):
+    got = read(journeys_of(*put(con, make_table, rows, links)))
     assert got == by_hand(rows, links)
 
 
@@ -202,7 +202,7 @@ def test_all_at_once_is_the_two_steps(con, make_table):
     assert read(journeys(events, linked, GAP)) == read(journeys_of(events, linked))
 
 
-def test_a_gap_of_nothing_is_refused(duckdb_con, make_table):
-    events, _ = put(duckdb_con, make_table, [])
+def test_a_gap_of_nothing_is_refused(con, make_table):
+    events, _ = put(con, make_table, [])
     with pytest.raises(Refusal, match="gap_minutes"):
         sessions(events, 0)

@@ -144,10 +144,10 @@ def test_orders_grouped_from_lines_by_a_query(con, make_shop):
         ("select no_such_column from source", "no_such_column"),
     ],
 )
-def test_a_query_is_one_select_over_its_own_table(duckdb_con, make_shop, query, message):
+def test_a_query_is_one_select_over_its_own_table(con, make_shop, query, message):
     text = f'[tables.events]\npath = "events.parquet"\nquery = "{query}"\n'
     with pytest.raises(Refusal, match=message):
-        make_shop(duckdb_con, {"events": events()}, text, needs=["events"])
+        make_shop(con, {"events": events()}, text, needs=["events"])
 
 
 def test_rows_from_as_of_on_are_not_there_and_later_happenings_not_known(con, make_shop):
@@ -209,14 +209,14 @@ def test_journeys_have_all_columns_and_every_event_with_an_id(con, make_shop):
     assert shop.coverage.without_id_rate == 0.25
 
 
-def test_what_a_shop_lacks_is_named(duckdb_con, make_shop):
-    shop = make_shop(duckdb_con, {"events": events()})
+def test_what_a_shop_lacks_is_named(con, make_shop):
+    shop = make_shop(con, {"events": events()})
     assert shop.has("events") and not shop.has("orders")
     for ask in (lambda: shop.orders, lambda: shop.require("events", "orders")):
         with pytest.raises(MissingTable, match=r"it has events; add \[tables.orders\]"):
             ask()
     with pytest.raises(MissingTable):
-        make_shop(duckdb_con, {"events": events()}, needs=["orders"])
+        make_shop(con, {"events": events()}, needs=["orders"])
     with pytest.raises(Refusal, match="did you mean 'orders'"):
         shop.has("order")
     with pytest.raises(AttributeError):
@@ -233,17 +233,17 @@ def test_what_a_shop_lacks_is_named(duckdb_con, make_shop):
         (events(occurred_at=1), "", "give its unit"),
     ],
 )
-def test_a_mapping_that_cannot_be_is_refused(duckdb_con, make_shop, frame, text, message):
+def test_a_mapping_that_cannot_be_is_refused(con, make_shop, frame, text, message):
     section = f'[tables.events]\npath = "events.parquet"\n{text}\n'
     with pytest.raises(Refusal, match=message):
-        make_shop(duckdb_con, {"events": frame}, section, needs=["events"])
+        make_shop(con, {"events": frame}, section, needs=["events"])
 
 
 @pytest.mark.parametrize("path", ["nothing.parquet", "none/*.csv", "mixed"])
-def test_a_file_that_is_not_there_is_refused(duckdb_con, tmp_path, path):
+def test_a_file_that_is_not_there_is_refused(con, tmp_path, path):
     (tmp_path / "mixed").mkdir()
     events().to_csv(tmp_path / "mixed/a.csv")
     events().to_parquet(tmp_path / "mixed/a.parquet")
     (tmp_path / "shop.toml").write_text(f'[tables.events]\npath = "{path}"\n')
     with pytest.raises(Refusal, match=r"no such file|mixed"):
-        open_shop(tmp_path / "shop.toml", con=duckdb_con, needs=["events"])
+        open_shop(tmp_path / "shop.toml", con=con, needs=["events"])
