@@ -31,7 +31,7 @@ _POLL_SECONDS = 0.2
 class Executed:
     """A notebook that was run.
 
-    - `status`: "done", "not run" (a table or enough data is missing) or "failed"; `message` says why
+    - `status`: "done", "not run" (a table or data are missing) or "failed"; `message` says why
     - `notebook`: the executed notebook (nbformat), with what was shown before a failure
     - `seconds`, `peak_mb`: wall time, and peak resident memory of the kernel in MiB
     """
