@@ -39,10 +39,10 @@ def set_up() -> None:
     ready.touch()
 
 
-def measure(peer: str, log: Path) -> dict:
-    """Run one peer in its own process: `entered`, `seconds`, `cpu`, `peak_gib`, or `failed`."""
+def measure(peer: str, log: Path, script: str = "funnel_peers.py") -> dict:
+    """Run one peer in its own process: what it prints, `peak_gib`, or why it `failed`."""
     child = subprocess.Popen(
-        [PYTHON, HERE / "funnel_peers.py", peer, log],
+        [PYTHON, HERE / script, peer, log],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
