@@ -102,6 +102,27 @@ def waterfall_table(
     return table
 
 
+def first_reason_table(explanation: shap.Explanation, features: Sequence[Feature]) -> pd.DataFrame:
+    """How often each feature is the first reason, and which way it moves those customers.
+
+    Out: a row per feature and way, the most frequent first: reason (the feature's meaning), effect
+    ("raises" or "lowers"), n_customers, share (of all explained rows).
+    """
+    _, strongest, sign = _strongest(explanation, features, 1)
+    known = {feature.name: feature for feature in features}
+    told = strongest[:, 0] >= 0
+    frame = pd.DataFrame(
+        {
+            "reason": [
+                known[explanation.feature_names[place]].meaning for place in strongest[told, 0]
+            ],
+            "effect": np.where(sign[told, 0] > 0, "raises", "lowers"),
+        }
+    )
+    counted = frame.value_counts(["reason", "effect"]).reset_index(name="n_customers")
+    return counted.assign(share=counted.n_customers / max(1, len(strongest)))
+
+
 def sentence(
     feature: Feature, value: object, raises: bool, outcome_words: str, currency: str = ""
 ) -> str:

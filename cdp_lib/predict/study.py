@@ -22,7 +22,7 @@ from cdp_lib.predict.frame_set import Frames, typed
 from cdp_lib.predict.outcome import Outcome
 from cdp_lib.predict.profit import Offer, profit_curve, profit_table
 from cdp_lib.predict.propensity import Propensity, fit
-from cdp_lib.predict.reasons import reason_table
+from cdp_lib.predict.reasons import first_reason_table, reason_table
 from cdp_lib.predict.sentinel import Sentinel, watch
 from cdp_lib.tables import Shop
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 FEWEST_CONTACTED, MOST_CONTACTED = 0.01, 0.5  # of the customers; else a tenth is raced over
 MOST_EXPLAINED = 4_000
+REASONS = ("reason_1", "reason_2", "reason_3")
+COUNTED = ("reason", "effect", "n_customers", "share")
 GROUPINGS = ("last_device_type", "main_touchpoint", "gender", "main_category_bought", "has_account")
 
 
@@ -231,40 +233,34 @@ def group_checks(one: Study) -> pd.DataFrame:
     return subgroups.subgroup_table(one.label, one.probability, groups, one.ids)
 
 
-def scored_list(one: Study, most: int = 10_000) -> pd.DataFrame:
-    """The customers at risk now whom a contact pays for, the likeliest first, with reasons.
+@dataclass(frozen=True)
+class Listed:
+    """Whom to contact. table: a row per customer, the likeliest first: customer_id, probability,
+    value_at_stake (the probability times the offer's margin), reason_1 to reason_3 (words).
+    reasons: how often each first reason comes up, as of `reasons.first_reason_table`."""
 
-    most: longest list. Out: a row per customer: customer_id, probability, value_at_stake (the
-    probability times the offer's margin), reason_1 to reason_3 (words).
-    """
+    table: pd.DataFrame
+    reasons: pd.DataFrame
+
+
+def scored_list(one: Study, most: int = 10_000) -> Listed:
+    """The customers at risk now whom a contact pays for, with reasons; at most `most`."""
     at_least("most", most, 1)
     chosen = one.now[one.now.probability > one.offer.threshold()]
     chosen = chosen.sort_values(["probability", "customer_id"], ascending=[False, True]).head(most)
-    columns = ["customer_id", "probability", "value_at_stake", "reason_1", "reason_2", "reason_3"]
     if chosen.empty or not one.usable:
-        return pd.DataFrame(columns=columns)
-    table = one.at_risk_now
+        columns = ["customer_id", "probability", "value_at_stake", *REASONS]
+        return Listed(pd.DataFrame(columns=columns), pd.DataFrame(columns=COUNTED))
+    table, known = one.at_risk_now, one.frames.features
     wanted = table.filter(table.customer_id.isin(chosen.customer_id.tolist())).to_pandas()
     wanted = wanted.set_index("customer_id").loc[chosen.customer_id].reset_index()
-    rows = typed(wanted, one.frames.columns)
-    found = reason_table(
-        explain(one.model, rows, background=one.frames.train),
-        one.frames.features,
-        wanted["customer_id"].tolist(),
-        "the risk" if one.leaving else "the chance",
-        currency=one.shop.currency,
-    )
-    found.insert(1, "probability", chosen.probability.to_numpy())
-    found.insert(2, "value_at_stake", found.probability * one.offer.margin)
-    return found
-
-
-def reason_counts(listed: pd.DataFrame) -> pd.DataFrame:
-    """How often each first reason comes up, its number left out: reason, n_customers, share."""
-    plain = listed.reason_1.dropna().astype(str)
-    plain = plain.str.replace(r"[€$£]?\d[\d,.]*%?", "N", regex=True)
-    counted = plain.value_counts().rename_axis("reason").reset_index(name="n_customers")
-    return counted.assign(share=counted.n_customers / max(1, len(listed)))
+    found = explain(one.model, typed(wanted, one.frames.columns), background=one.frames.train)
+    words = "the risk" if one.leaving else "the chance"
+    ids = wanted["customer_id"].tolist()
+    rows = reason_table(found, known, ids, words, currency=one.shop.currency)
+    rows.insert(1, "probability", chosen.probability.to_numpy())
+    rows.insert(2, "value_at_stake", rows.probability * one.offer.margin)
+    return Listed(rows, first_reason_table(found, known))
 
 
 def first_of(score: np.ndarray, n_contacts: float) -> np.ndarray:

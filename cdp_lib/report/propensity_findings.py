@@ -5,18 +5,21 @@ sentence or a smaller table; none of them queries.
 """
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from cdp_lib.customers.features import Feature
 from cdp_lib.predict.drift import drift_verdict
 from cdp_lib.predict.outcome import Outcome, default_horizon
 from cdp_lib.predict.profit import Offer
 from cdp_lib.predict.race import race_verdict
 from cdp_lib.predict.sentinel import Sentinel
-from cdp_lib.predict.study import Study
+from cdp_lib.predict.study import Listed, Study
 from cdp_lib.report import wording
 from cdp_lib.report.findings import Headline, nothing
+from cdp_lib.report.tables_html import hide_small
 from cdp_lib.tables import Shop
 
 GOOD_ECE = 0.02
@@ -169,7 +172,7 @@ def leak_note(found: Sentinel) -> str:
 
 def question_note(shop: Shop, question: Outcome) -> str:
     """What is predicted of whom, and where the horizon comes from when it is the shop's own."""
-    asked = f"Asked of {question.who}: who {question.name}?"
+    asked = f"Forecast for {question.who}: {question.name}."
     if question.happens or question.event not in ("purchase", "visit"):
         return asked
     found = default_horizon(shop, question.event)
@@ -182,19 +185,27 @@ def list_name(notebook: str, question: Outcome) -> str:
     return f"{notebook}-{event}-{question.horizon_days}-days"
 
 
-def list_note(listed: pd.DataFrame, path: Path | None, currency: str) -> str:
+def list_note(listed: Listed, path: Path | None, currency: str) -> str:
     """How long the list is, what it is worth, and where it lies."""
-    if listed.empty:
+    if listed.table.empty:
         return "Nobody is on the list."
-    stake = wording.as_text(float(listed.value_at_stake.sum()), "money", currency)
+    stake = wording.as_text(float(listed.table.value_at_stake.sum()), "money", currency)
     where = f" It lies beside this page as {path.name}." if path else " No file was written."
-    return f"{len(listed):,} customers; {stake} at stake, each by their own chance.{where}"
+    return f"{len(listed.table):,} customers; {stake} at stake, each by their own chance.{where}"
 
 
-def group_view(table: pd.DataFrame) -> pd.DataFrame:
-    """The columns of a subgroup table that people read."""
-    columns = ["grouping", "group", "n", "predicted", "observed", "low", "high", "verdict"]
-    return table[columns]
+def group_view(table: pd.DataFrame, features: Iterable[Feature]) -> pd.DataFrame:
+    """The columns of a subgroup table that people read; small groups are left out."""
+    known = {feature.name: feature.meaning for feature in features}
+    shown = pd.concat(hide_small(part, "n") for _, part in table.groupby("grouping", sort=False))
+    columns = ["n", "predicted", "observed", "low", "high", "verdict"]
+    words = shown.grouping.map(known).fillna(shown.grouping)
+    return pd.DataFrame({"by": words, "group": shown.group, **{c: shown[c] for c in columns}})
+
+
+def meanings(one: Study) -> dict[str, str]:
+    """The words of each feature, by name."""
+    return {feature.name: feature.meaning for feature in one.frames.features}
 
 
 def measure_table(scores: pd.DataFrame) -> pd.DataFrame:
@@ -251,7 +262,7 @@ def assumption(offer: Offer, currency: str) -> str:
 
 def limits(one: Study) -> str:
     """What would change this answer, in sentences."""
-    left = [f"{name} ({why})" for name, why in one.field.left_out.items()]
+    left = [f"{name}: {why}" for name, why in one.field.left_out.items()]
     parts = [
         "A probability says who will, not whom a contact would change: only a holdout tells that.",
         "What moves the model is not what causes the outcome.",

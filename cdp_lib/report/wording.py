@@ -89,6 +89,7 @@ def heading_of_column(column: object) -> str:
         if text.endswith(ending):
             text = text.removesuffix(ending) + word
     text = text.removeprefix("n_").replace("_", " ").strip()
+    text = "Number" if text == "n" else text.replace("auc", "AUC")
     return text[:1].upper() + text[1:]
 
 
