@@ -12,7 +12,7 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
-from cdp_lib.customers.ages import DAY, HOUR, Span, micros, money
+from cdp_lib.customers.ages import DAY, HOUR, Span, micros, money, total
 from cdp_lib.tables import Shop, identity
 
 NO_VISIT = ("app_remove", "push_off")
@@ -89,7 +89,7 @@ def visit_days(rows: Table) -> Table:
     if "price" in rows.columns:
         viewed = rows.event == "view_item"
         sums["n_priced"] = rows.price.count(where=viewed)
-        sums["priced"] = money(rows.price).sum(where=viewed)
+        sums["priced"] = total(money(rows.price), viewed)
     if "error" in rows.columns:
         sums["n_errors"] = rows.error.count()
     sums |= {name: rows[name].max() for name in PLACES if name in rows.columns}
@@ -103,14 +103,14 @@ def day_sums(days: Table, windows: Sequence[int]) -> Table:
     # First within the stretches between two windows, so that few rows meet the many conditions.
     stretch = ibis.cases(*[(days.age < w, w) for w in windows], else_=0).cast("int64")
     table = days.group_by(owner_id=days.owner_id, stretch=stretch).aggregate(
-        **{name: days[name].sum() for name in counts},
+        **{name: total(days[name]) for name in counts},
         **{f"last_{e}": days.age.min(where=days[f"n_{e}"] > 0) for e in LAST_SEEN},
         depth=days.depth.max(where=days.n_actions > 0),
         last_removed=days.age.min(where=days.n_removed > 0),
     )
     within = {w: (table.stretch > 0) & (table.stretch <= w) for w in windows}
     sums = {
-        f"{event}_{w}d": table[f"n_{event}"].sum(where=within[w])
+        f"{event}_{w}d": total(table[f"n_{event}"], within[w])
         for event, (_words, counted) in COUNTED.items()
         for w in counted
         if w in within
@@ -119,9 +119,9 @@ def day_sums(days: Table, windows: Sequence[int]) -> Table:
     sums["last_removed"] = table.last_removed.min()
     for w, inside in within.items():
         sums[f"depth_{w}d"] = table.depth.max(where=inside)
-        for name, total in (("n_errors", "errors"), ("n_priced", "n_priced"), ("priced", "priced")):
+        for name, words in (("n_errors", "errors"), ("n_priced", "n_priced"), ("priced", "priced")):
             if name in counts:
-                sums[f"{total}_{w}d"] = table[name].sum(where=inside)
+                sums[f"{words}_{w}d"] = total(table[name], inside)
     return table.group_by("owner_id").aggregate(**sums)
 
 
@@ -139,7 +139,7 @@ def visits_of(days: Table, span: Span) -> Table:
     `n_actions`, `depth`, `is_weekend`, `is_evening` (UTC, of its start), and `PLACES`.
     """
     sums = {"age": _.age.min(), "first_us": _.first_us.min(), "last_us": _.last_us.max()}
-    sums |= {"n_actions": _.n_actions.sum(), "depth": _.depth.max()}
+    sums |= {"n_actions": total(_.n_actions), "depth": _.depth.max()}
     sums |= {name: _[name].max() for name in PLACES if name in days.columns}
     acted = days.filter(days.n_actions > 0)
     table = acted.group_by("owner_id", "session_id").aggregate(**sums)
@@ -156,14 +156,14 @@ def visit_sums(visits: Table, windows: Sequence[int]) -> Table:
     for w in windows:
         inside = visits.age < w
         sums[f"visits_{w}d"] = visits.count(where=inside)
-        sums[f"visit_actions_{w}d"] = visits.n_actions.sum(where=inside)
-        sums[f"visit_us_{w}d"] = (visits.last_us - visits.first_us).sum(where=inside)
+        sums[f"visit_actions_{w}d"] = total(visits.n_actions, inside)
+        sums[f"visit_us_{w}d"] = total(visits.last_us - visits.first_us, inside)
     sums |= {"n_visits": visits.count(), "first": visits.first_us.min()}
     sums |= {"last_start": visits.first_us.max(), "last": visits.last_us.max()}
-    sums |= {"n_weekend": visits.is_weekend.sum(), "n_evening": visits.is_evening.sum()}
+    sums |= {"n_weekend": total(visits.is_weekend), "n_evening": total(visits.is_evening)}
     if "device_type" in visits.columns:
         mobile = (visits.device_type == "mobile").cast("int64")
-        sums |= {"n_mobile": mobile.sum(), "n_device_types": visits.device_type.nunique()}
+        sums |= {"n_mobile": total(mobile), "n_device_types": visits.device_type.nunique()}
     if "touchpoint" in visits.columns:
         sums["n_touchpoints"] = visits.touchpoint.nunique()
     return visits.group_by("owner_id").aggregate(**sums)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import ibis
 import ibis.expr.datatypes as dt
-from ibis.expr.types import IntegerValue, NumericValue, Table, TimestampValue
+from ibis.expr.types import BooleanValue, IntegerValue, NumericValue, Table, TimestampValue
 
 DAY = 86_400 * 10**6
 HOUR = 3_600 * 10**6
@@ -61,11 +61,19 @@ def micros(moment: TimestampValue) -> IntegerValue:
     return _spark_micros(moment.cast(dt.Timestamp(timezone="UTC")))
 
 
-def money(value: NumericValue) -> IntegerValue:
-    """An amount in millionths: whole numbers add up to the same sum in any order."""
-    return (value * MONEY).round().cast("int64")
+def money(value: NumericValue) -> NumericValue:
+    """An amount in millionths, a whole number: such add up to the same sum in any order."""
+    return (value * MONEY).round().cast("float64")
 
 
 def amount(millionths: NumericValue) -> NumericValue:
     """A sum of `money` as an amount."""
     return millionths.cast("float64") / MONEY
+
+
+def total(column: NumericValue, where: BooleanValue | None = None) -> NumericValue:
+    """The sum of whole numbers, exact below 2^53 and so the same in any order.
+
+    As a float, since an engine's own sum of integers is wider than any type of the contract.
+    """
+    return column.cast("float64").sum(where=where)

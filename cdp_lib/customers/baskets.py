@@ -14,7 +14,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.customers.actions import owned
-from cdp_lib.customers.ages import HOUR, Span, amount, money
+from cdp_lib.customers.ages import HOUR, Span, amount, money, total
 from cdp_lib.customers.features import Formula, about, share
 from cdp_lib.tables import Shop
 
@@ -83,7 +83,7 @@ def carts(shop: Shop, span: Span) -> Table:
         "n_added": rows.count(where=rows.event == "add_to_cart"),
     }
     if "price" in rows.columns:
-        sums["value"] = (money(rows.price) * pieces * signs).sum().coalesce(0)
+        sums["value"] = total(money(rows.price) * pieces * signs).coalesce(0)
     if "shipping_cost" in rows.columns:
         sums["showed_shipping"] = (rows.shipping_cost > 0).cast("int64").max().coalesce(0)
     table = rows.group_by(owner_id=rows.owner_id, cart=cart).aggregate(**sums)
@@ -103,11 +103,11 @@ def sums(shop: Shop, windows: Sequence[int], span: Span) -> Table:
         sums[f"carts_left_{w}d"] = table.count(where=inside & left)
     in_sight = left & (table.age < max(windows))
     sums["last_left"] = table.last_us.max(where=left)
-    sums["left_depth"] = table.depth.sum(where=in_sight)
+    sums["left_depth"] = total(table.depth, in_sight)
     sums["open_carts"] = table.count(where=still_open)
     if "value" in table.columns:
-        sums["left_value"] = table.value.sum(where=in_sight)
-        sums["open_value"] = table.value.sum(where=still_open)
+        sums["left_value"] = total(table.value, in_sight)
+        sums["open_value"] = total(table.value, still_open)
     if "showed_shipping" in table.columns:
-        sums["left_shipping"] = table.showed_shipping.sum(where=in_sight)
+        sums["left_shipping"] = total(table.showed_shipping, in_sight)
     return table.group_by("owner_id").aggregate(**sums).rename(customer_id="owner_id")

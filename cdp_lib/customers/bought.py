@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from ibis import _
 from ibis.expr.types import Table
 
-from cdp_lib.customers.ages import Span, amount, micros, money
+from cdp_lib.customers.ages import Span, amount, micros, money, total
 from cdp_lib.customers.browsing import KINDS
 from cdp_lib.customers.features import Formula, about, beside, share
 from cdp_lib.customers.visiting import commonest
@@ -55,23 +55,23 @@ def sums(shop: Shop, kinds: Sequence[str], windows: Sequence[int], span: Span) -
     seen = rows.group_by("owner_id", "product_id").aggregate(
         n=rows.order_id.nunique(where=bought),
         age=rows.age.min(where=bought),
-        pieces=rows.quantity.sum(where=bought & recent).coalesce(0),
-        returned=(-rows.quantity).sum(where=(rows.quantity < 0) & recent).coalesce(0),
-        worth=(money(rows.unit_price) * rows.quantity).sum(where=bought & recent).coalesce(0),
+        pieces=total(rows.quantity, bought & recent).coalesce(0),
+        returned=total(-rows.quantity, (rows.quantity < 0) & recent).coalesce(0),
+        worth=total(money(rows.unit_price) * rows.quantity, bought & recent).coalesce(0),
     )
     sums = {f"products_bought_{w}d": seen.count(where=seen.age < w) for w in windows[1:]}
     sums["products_bought_ever"] = seen.count(where=seen.n > 0)
     sums["most_buys_of_a_product"] = seen.n.max()
-    sums[f"pieces_bought_{longest}d"] = seen.pieces.sum()
-    sums[f"pieces_returned_{longest}d"] = seen.returned.sum()
-    sums["worth"] = seen.worth.sum()
+    sums[f"pieces_bought_{longest}d"] = total(seen.pieces)
+    sums[f"pieces_returned_{longest}d"] = total(seen.returned)
+    sums["worth"] = total(seen.worth)
     tables = [seen.group_by("owner_id").aggregate(**sums)]
     if kinds:
         known = shop.products.select("product_id", *kinds)
         sold = seen.filter(seen.n > 0).inner_join(known, "product_id")
     for kind in kinds:
         by_kind = sold.filter(sold[kind].notnull()).group_by("owner_id", kind)
-        by_kind = by_kind.aggregate(n=_.n.sum())
+        by_kind = by_kind.aggregate(n=total(_.n))
         spread = by_kind.group_by("owner_id").aggregate(**{f"{KINDS[kind]}_bought_ever": _.count()})
         tables += [spread, commonest(by_kind, kind, f"main_{kind}_bought")]
     return beside(*tables).rename(customer_id="owner_id")

@@ -8,7 +8,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.customers.actions import owned
-from cdp_lib.customers.ages import Span
+from cdp_lib.customers.ages import Span, total
 from cdp_lib.customers.features import Formula, about, beside, share
 from cdp_lib.customers.visiting import commonest
 from cdp_lib.tables import Shop
@@ -65,11 +65,11 @@ def sums(shop: Shop, kinds: Sequence[str], windows: Sequence[int], span: Span) -
         known = seen.filter(seen.n > 0).inner_join(kept, "product_id")
     for kind in kinds:
         by_kind = known.filter(known[kind].notnull()).group_by("owner_id", kind)
-        by_kind = by_kind.aggregate(n=_.n.sum(), age=_.age.min())
+        by_kind = by_kind.aggregate(n=total(_.n), age=_.age.min())
         sums = {
             f"{KINDS[kind]}_viewed_{w}d": by_kind.count(where=by_kind.age < w) for w in windows[1:]
         }
-        sums |= {f"most_{kind}": by_kind.n.max(), f"all_{kind}": by_kind.n.sum()}
+        sums |= {f"most_{kind}": by_kind.n.max(), f"all_{kind}": total(by_kind.n)}
         tables.append(by_kind.group_by("owner_id").aggregate(**sums))
         tables.append(commonest(by_kind, kind, f"main_{kind}_viewed"))
     return beside(*tables).rename(customer_id="owner_id")

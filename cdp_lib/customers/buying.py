@@ -12,7 +12,7 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
-from cdp_lib.customers.ages import DAY, Span, amount, micros, money
+from cdp_lib.customers.ages import DAY, Span, amount, micros, money, total
 from cdp_lib.customers.features import Formula, about, beside, share
 from cdp_lib.customers.visiting import commonest
 from cdp_lib.tables import Shop
@@ -116,26 +116,26 @@ def sums(shop: Shop, windows: Sequence[int], span: Span) -> Table:
     rows = rows.mutate(age=span.age_days(rows.us), owner_id=rows.customer_id)
     bought = rows.revenue >= 0
     sums = {
-        "orders_ever": bought.cast("int64").sum(),
+        "orders_ever": rows.count(where=bought),
         "first_us": rows.us.min(where=bought),
         "last_us": rows.us.max(where=bought),
         "last_back": rows.us.max(where=~bought),
-        "paid_ever": rows.paid.sum(where=bought).coalesce(0),
+        "paid_ever": total(rows.paid, bought).coalesce(0),
         "paid_most": rows.paid.max(where=bought),
     }
     for w in windows:
         inside = rows.age < w
         sums[f"orders_{w}d"] = rows.count(where=inside & bought)
-        sums[f"paid_{w}d"] = rows.paid.sum(where=inside & bought).coalesce(0)
+        sums[f"paid_{w}d"] = total(rows.paid, inside & bought).coalesce(0)
         sums[f"returns_{w}d"] = rows.count(where=inside & ~bought)
-        sums[f"paid_back_{w}d"] = (-rows.paid).sum(where=inside & ~bought).coalesce(0)
+        sums[f"paid_back_{w}d"] = total(-rows.paid, inside & ~bought).coalesce(0)
         if "discount" in given:
-            let_off = money(rows.discount).sum(where=inside & bought)
+            let_off = total(money(rows.discount), inside & bought)
             sums[f"let_off_{w}d"] = let_off.coalesce(0)
         if "cost" in given:
             known = inside & bought & rows.cost.notnull()
-            sums[f"earned_{w}d"] = (rows.paid - money(rows.cost)).sum(where=known).coalesce(0)
-            sums[f"costed_{w}d"] = rows.paid.sum(where=known)
+            sums[f"earned_{w}d"] = total(rows.paid - money(rows.cost), known).coalesce(0)
+            sums[f"costed_{w}d"] = total(rows.paid, known)
     if "discount" in given:
         sums["discounted"] = rows.count(where=bought & (rows.discount > 0))
     if "shipping" in given:
@@ -160,8 +160,8 @@ def _gaps(purchases: Table) -> Table:
     rows = rows.mutate(newest=newest)
     return rows.group_by("owner_id").aggregate(
         n_gaps=rows.gap.count(),
-        gap_minutes=rows.minutes.sum(),
-        gap_squares=(rows.minutes * rows.minutes).sum(),
+        gap_minutes=total(rows.minutes),
+        gap_squares=total(rows.minutes * rows.minutes),
         last_gap=rows.gap.min(where=rows.newest),
     )
 
@@ -170,7 +170,7 @@ def _last_order(purchases: Table, given: Collection[str]) -> Table:
     """What the last order was worth; orders of one instant are one."""
     newest = purchases.group_by("owner_id").aggregate(us=purchases.us.max())
     last = purchases.semi_join(newest, ["owner_id", "us"])
-    sums = {"last_paid": last.paid.sum()}
+    sums = {"last_paid": total(last.paid)}
     if "discount" in given:
         sums["last_discounted"] = (last.discount > 0).cast("int64").max()
     return last.group_by("owner_id").aggregate(**sums)

@@ -19,7 +19,7 @@ from cdp_lib.customers.actions import (
     visit_sums,
     visits_of,
 )
-from cdp_lib.customers.ages import DAY, Span, amount
+from cdp_lib.customers.ages import DAY, Span, amount, total
 from cdp_lib.customers.features import Formula, about, beside, share
 from cdp_lib.tables import Shop
 
@@ -184,7 +184,7 @@ def _versions_behind(visits: Table) -> Table:
 def commonest(table: Table, value: str, name: str) -> Table:
     """Each owner's value with the greatest sum of `n`; of two the first in the alphabet."""
     some = table.filter(table[value].notnull())
-    summed = some.group_by("owner_id", value).aggregate(n=some.n.sum())
+    summed = some.group_by("owner_id", value).aggregate(n=total(some.n))
     most = summed.group_by("owner_id").aggregate(n=summed.n.max())
     first = summed.semi_join(most, ["owner_id", "n"]).group_by("owner_id")
     return first.aggregate(**{name: _[value].min()})
