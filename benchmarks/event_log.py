@@ -11,13 +11,14 @@ CHUNK = 2_000_000
 DAY, YEAR = 86_400, 52 * 7 * 86_400
 
 
-def write_log(path: Path, n_events: int, seed: int = 7) -> None:
+def write_log(path: str | Path, n_events: int | str, seed: int = 7) -> None:
     """Write `n_events` rows of `visitor_id`, `occurred_at`, `event`, in rough order of time.
 
     Visitors differ: their number of events is a gamma mixture of Poissons (the mean is 18, many
     have one), their events fall into up to five visits over thirty days, and each has an own
     taste for buying. The same seed gives the same rows.
     """
+    path, n_events = Path(path), int(n_events)
     rng = np.random.default_rng(seed)
     names = pa.array(EVENTS)
     partial = path.with_suffix(".partial")

@@ -3,15 +3,21 @@
 Each peer takes the path of a Parquet log and returns the visitors that enter each step. All but
 `retentioneering` mean the same: the longest ordered chain inside the window from any start. The
 workbench and the queries by hand count the visitors still open at each step too; the rest do not.
-Run as `python funnel_peers.py PEER LOG`, it prints one line of JSON.
+
+`python benchmarks/funnel_peers.py [--sizes 1,10,100]` writes the logs, runs every peer at every
+size in a process of its own, prints one table per size, and removes the logs.
+`python funnel_peers.py PEER LOG` runs one peer and prints one line of JSON.
 """
 
+import argparse
+import itertools
 import json
 import os
 import sys
 import time
 from collections.abc import Callable
 
+BASE = ("sql_join", "sql_asof", "sql_window")
 STEPS = ["view_item", "add_to_cart", "begin_checkout", "purchase"]
 HOURS = 24
 MICROS = HOURS * 3_600 * 10**6
@@ -201,11 +207,71 @@ PEERS = {
     for peer in (workbench, sql_join, sql_asof, sql_window, polars, pandas, retentioneering)
 }
 
-if __name__ == "__main__":
-    run = PEERS[sys.argv[1]](sys.argv[2])
+
+def run_one(peer: str, path: str) -> None:
+    """One peer in this process: a line of JSON with its counts and what they cost."""
+    count = PEERS[peer](path)
     begun, busy = time.perf_counter(), time.process_time()
-    entered = run()
+    entered = count()
     seconds, cpu = time.perf_counter() - begun, time.process_time() - busy
     entered = [int(n) for n in entered]
     counts = {"entered": entered[: len(STEPS)], "open": entered[len(STEPS) :]}
     print(json.dumps({**counts, "seconds": seconds, "cpu": cpu}))
+
+
+def report(millions: float, results: dict[str, dict]) -> None:
+    """Print one size's table: seconds, ratio to the best hand-written SQL, peak, counts."""
+    done = {peer: r for peer, r in results.items() if "failed" not in r}
+    base = min((done[peer]["seconds"] for peer in BASE if peer in done), default=None)
+    counts = next(iter(done.values()))["entered"] if done else []
+    print(f"\n{millions:g} million events; entered {counts}")
+    print(f"{'peer':<16}{'seconds':>9}{'cpu s':>9}{'× best SQL':>12}{'peak GiB':>10}  counts")
+    for peer, result in sorted(results.items(), key=lambda pair: pair[1].get("seconds", 1e9)):
+        if "failed" in result:
+            peak, why = result["peak_gib"], result["failed"]
+            print(f"{peer:<16}{'-':>9}{'-':>9}{'-':>12}{peak:>10.2f}  {why}")
+            continue
+        ratio = f"{result['seconds'] / base:.2f}" if base else "-"
+        same = "same" if result["entered"] == counts else str(result["entered"])
+        print(
+            f"{peer:<16}{result['seconds']:>9.2f}{result['cpu']:>9.2f}{ratio:>12}"
+            f"{result['peak_gib']:>10.2f}  {same}"
+        )
+
+
+def main() -> None:
+    """Read the arguments, measure, print."""
+    import environment
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", default="1,10", help="millions of events, such as 1,10,100")
+    parser.add_argument("--only", default=",".join(PEERS), help="peers to run")
+    parser.add_argument("--repeat", type=int, default=3, help="runs per peer; the fastest counts")
+    parser.add_argument("--keep", action="store_true", help="keep the logs in benchmarks/work")
+    asked = parser.parse_args()
+    peers = asked.only.split(",")
+    unknown = set(peers) - set(PEERS)
+    if unknown:
+        parser.error(f"unknown peer {', '.join(unknown)}; choose from {','.join(PEERS)}")
+    environment.set_up()
+    ours = {}
+    for millions in map(float, asked.sizes.split(",")):
+        log = environment.WORK / f"events_{millions:g}m.parquet"
+        if not log.exists():
+            environment.call("event_log", "write_log", log, int(millions * 10**6))
+        results = environment.rounds(asked.repeat, peers, "funnel_peers.py", log)
+        report(millions, results)
+        ours[millions] = results.get("workbench", {}).get("seconds")
+        if not asked.keep:
+            log.unlink()
+    sizes = [size for size in sorted(ours) if ours[size]]
+    for small, large in itertools.pairwise(sizes):
+        growth = ours[large] / ours[small]
+        print(f"\nworkbench: {growth:.1f} × the time for {large / small:g} × the events")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] and sys.argv[1] in PEERS:
+        run_one(*sys.argv[1:])
+    else:
+        main()

@@ -1,27 +1,18 @@
 """The profile's event features, many ways: `python benchmarks/profile_peers.py [--millions 10]`.
 
-Writes a log with a fiftieth as many customers as events, runs every peer in a process of its own
-in the benchmark's environment (`run.set_up`), compares their answers, and prints a table. All
-answer the same 70 features at one cutoff; the workbench also does the carts and whatever else
-its profile of such a log holds.
+Writes a log with a fiftieth as many customers as events, runs every peer in a process of its own,
+compares their answers, and prints a table. All answer the same 70 features at one cutoff; the
+workbench also does the carts and whatever else its profile of such a log holds.
 """
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-CUTOFF, DAY = "2026-11-23", 86_400 * 10**6
-WINDOWS = (7, 30, 90, 365)
-COUNTS = {
-    "view_item": WINDOWS, "view_item_list": (30, 365), "search": (30, 365),
-    "add_to_wishlist": (30, 365), "add_to_cart": WINDOWS, "remove_from_cart": (30, 365),
-    "begin_checkout": WINDOWS, "add_payment_info": (30, 365), "contact_support": (30, 90, 365),
-    "purchase": WINDOWS, "app_open": (30, 365),
-}  # fmt: skip
+from visit_log import COUNTS, CUTOFF, DAY, WINDOWS
+
 SINCE = ["view_item", "search", "add_to_wishlist", "add_to_cart", "begin_checkout",
          "contact_support", "purchase"]  # fmt: skip
 DEPTH = {"view_item": 1, "add_to_cart": 2, "begin_checkout": 3, "add_payment_info": 5,
@@ -37,51 +28,6 @@ FEATURES = [
       "touchpoints", "most_views_of_a_product", "last_device_type", "last_touchpoint",
       "main_touchpoint"),
 ]  # fmt: skip
-
-
-def write_log(path, n_events, seed=7):
-    """`n_events` rows of a year in visits of some ten actions, in order of time."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    rng = np.random.default_rng(seed)
-    n_visits, n_customers = n_events // 10, n_events // 50
-    weight = rng.gamma(0.5, 1, n_customers)
-    who = rng.choice(n_customers, n_visits, p=weight / weight.sum())
-    begun = np.sort(rng.integers(0, 365 * DAY, n_visits))
-    visit = np.sort(rng.integers(0, n_visits, n_events))
-    micros = begun[visit] + rng.integers(0, DAY // 48, n_events)
-    order = np.argsort(micros, kind="stable")
-    visit, micros = visit[order], micros[order]
-    end = np.datetime64(CUTOFF, "us")
-
-    def named(codes, names):
-        return pa.DictionaryArray.from_arrays(codes.astype("int32"), pa.array(names))
-
-    def of_visit(names):
-        return named(rng.integers(0, len(names), n_visits)[visit], names)
-
-    kinds = rng.choice(
-        len(COUNTS), n_events, p=[0.5, 0.14, 0.07, 0.01, 0.1, 0.01, 0.05, 0.03, 0.01, 0.03, 0.05]
-    )
-    products = rng.integers(0, 5_000, n_events)
-    shown = np.isin(kinds, [0, 4])
-    table = pa.table(
-        {
-            "occurred_at": end - (365 * DAY - micros).astype("timedelta64[us]"),
-            "visitor_id": pa.array(np.char.add("v", who[visit].astype(str))),
-            "customer_id": pa.array(np.char.add("c", who[visit].astype(str))),
-            "session_id": pa.array(np.char.add("s", visit.astype(str))),
-            "event": named(kinds, list(COUNTS)),
-            "product_id": pa.array(np.char.add("p", products.astype(str)), mask=~shown),
-            "price": pa.array(5 + products % 97 + 0.99, mask=~shown),
-            "device_type": of_visit(["mobile", "desktop", "tablet"]),
-            "touchpoint": of_visit(["ad", "search", "email", "direct", "social"]),
-        }
-    )
-    inside = pa.array(table["occurred_at"].to_numpy() < end)
-    pq.write_table(table.filter(inside), path, compression="zstd")
 
 
 def workbench(path):
@@ -316,24 +262,14 @@ def main():
     parser.add_argument("--only", default=",".join(PEERS), help="peers to run")
     parser.add_argument("--repeat", type=int, default=1, help="rounds; the fastest run counts")
     asked = parser.parse_args()
-    import run
+    import environment
 
-    run.set_up()
-    run.WORK.mkdir(exist_ok=True)
-    log = run.WORK / f"profile_{asked.millions:g}m.parquet"
-    code = "import sys; from pathlib import Path; from profile_peers import write_log; "
-    code += "write_log(Path(sys.argv[1]), int(sys.argv[2]))"
-    n_events = str(int(asked.millions * 10**6))
-    subprocess.run([run.PYTHON, "-c", code, log, n_events], check=True, cwd=HERE)
-    results = {}
-    for _ in range(asked.repeat):
-        for peer in asked.only.split(","):
-            result = run.measure(peer, log, "profile_peers.py")
-            if "failed" in result or result["seconds"] < results.get(peer, {}).get(
-                "seconds", float("inf")
-            ):
-                results[peer] = result
-    for file in run.WORK.glob(f"{log.stem}.*"):
+    environment.set_up()
+    log = environment.WORK / f"profile_{asked.millions:g}m.parquet"
+    environment.call("visit_log", "write_log", log, int(asked.millions * 10**6))
+    peers = asked.only.split(",")
+    results = environment.rounds(asked.repeat, peers, "profile_peers.py", log)
+    for file in environment.WORK.glob(f"{log.stem}.*"):
         file.unlink()
     first = next(r["digest"] for r in results.values() if "digest" in r)
     print(f"{asked.millions:g} million events, {first['n']:,} customers, {len(FEATURES)} features")

@@ -7,8 +7,6 @@
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -80,10 +78,11 @@ def _loaded(folder: Path):
     return booster, np.load(folder / "x.npy")
 
 
-def _make(folder: Path, seed: int = 7) -> None:
+def make(folder: str | Path, seed: int = 7) -> None:
     """Write the rows and the model that every peer explains."""
     import xgboost
 
+    folder = Path(folder)
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(N_ROWS, N_FEATURES)).astype(np.float32)
     x[rng.random(x.shape) < 0.05] = np.nan
@@ -112,34 +111,21 @@ def _measured(peer: str, folder: Path) -> None:
 
 def main() -> None:
     """Read the arguments, measure, print."""
-    if len(sys.argv) == 3 and sys.argv[1] in ("make", *PEERS):
-        act, folder = sys.argv[1], Path(sys.argv[2])
-        return _make(folder) if act == "make" else _measured(act, folder)
+    if len(sys.argv) == 3 and sys.argv[1] in PEERS:
+        return _measured(sys.argv[1], Path(sys.argv[2]))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=3, help="runs per peer; the fastest counts")
     asked = parser.parse_args()
-    import run
+    import environment
 
-    run.set_up()
+    environment.set_up()
     with tempfile.TemporaryDirectory() as folder:
-        work, here = Path(folder), Path(__file__).resolve()
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-
-        def child(*arguments) -> str:
-            command = [run.PYTHON, here, *arguments, work]
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=True, cwd=work, env=environment
-            )
-            return done.stdout
-
-        child("make")
-        best: dict[str, dict] = {}
-        # Rounds, not repeats: a busy minute then slows every peer alike.
-        for _ in range(asked.repeat):
-            for peer in PEERS:
-                found = json.loads(child(peer).splitlines()[-1])
-                if peer not in best or found["seconds"] < best[peer]["seconds"]:
-                    best[peer] = found
+        work = Path(folder)
+        environment.call("shap_peers", "make", work)
+        best = environment.rounds(asked.repeat, list(PEERS), "shap_peers.py", work)
+        failed = [f"{peer}: {found['failed']}" for peer, found in best.items() if "failed" in found]
+        if failed:
+            sys.exit("; ".join(failed))
         truth = np.load(work / "shap_own.npy")
         base = best["shap_own"]["seconds"]
         print(f"{N_ROWS:,} rows, {N_FEATURES} features, {N_TREES} trees of depth {DEPTH}")
