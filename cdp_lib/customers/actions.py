@@ -13,7 +13,8 @@ from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.customers.ages import DAY, HOUR, Span, micros, money, total
-from cdp_lib.tables import Shop, identity
+from cdp_lib.customers.part import Part
+from cdp_lib.tables import identity
 
 NO_VISIT = ("app_remove", "push_off")
 # Which events are counted, in which windows, and what they are called.
@@ -54,21 +55,31 @@ PLACES = {
 }
 
 
-def owned(shop: Shop, span: Span, columns: Sequence[str], events: Sequence[str] = ()) -> Table:
+EVERY = ("price", "error", *PLACES, "product_id", "quantity", "cart_id", "shipping_cost")
+
+
+def owned(shop: Part, span: Span, columns: Sequence[str], events: Sequence[str] = ()) -> Table:
     """The events of the span that belong to a customer, of `events` or of all kinds.
 
     Out: `owner_id`, event, session_id, those of `columns` that the shop has, `us` (instant,
     microseconds since 1970) and `age` (whole days before the cutoff).
     """
+    # Found once for all that read them, who then take what they need.
+    rows = shop.once("owned", lambda: _owned(shop, span))
+    rows = rows.filter(rows.event.isin(list(events))) if events else rows
+    return rows.drop([name for name in EVERY if name in rows.columns and name not in columns])
+
+
+def _owned(shop: Part, span: Span) -> Table:
     given = shop.given("events")
     rows = span.within(shop.visits, "occurred_at")
-    rows = rows.filter(rows.event.isin(list(events))) if events else rows
     rows = rows.select(
         *("visitor_id", "customer_id", "session_id", "event"),
-        *(name for name in columns if name in given),
+        *(name for name in EVERY if name in given),
         us=micros(rows.occurred_at),
     )
-    return identity.owned(rows.mutate(age=span.age_days(rows.us)), shop.ties)
+    rows = identity.owned(rows.mutate(age=span.age_days(rows.us)), shop.ties)
+    return shop.only(rows, "owner_id")
 
 
 def visit_days(rows: Table) -> Table:

@@ -11,6 +11,7 @@ from ibis.expr.types import Table
 
 from cdp_lib.customers.ages import Span, micros
 from cdp_lib.customers.features import Formula, about
+from cdp_lib.customers.part import Part
 from cdp_lib.tables import Shop
 
 MAX_VALUES = 50
@@ -90,7 +91,7 @@ def kept_extras(customers: Table, names: tuple[str, ...]) -> dict[str, str]:
     return kept
 
 
-def sums(shop: Shop) -> Table:
+def sums(shop: Part) -> Table:
     """The customers, a row each, with `created_us` for their first instant."""
     customers = shop.customers
     return customers.mutate(created_us=micros(customers.created_at))

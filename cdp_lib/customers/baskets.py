@@ -16,6 +16,7 @@ from ibis.expr.types import Table
 from cdp_lib.customers.actions import owned
 from cdp_lib.customers.ages import HOUR, Span, amount, money, total
 from cdp_lib.customers.features import Formula, about, share
+from cdp_lib.customers.part import Part
 from cdp_lib.tables import Shop
 
 STEPS = {
@@ -92,7 +93,7 @@ def carts(shop: Shop, span: Span) -> Table:
     return table.filter(table.n_added > 0).mutate(state=state)
 
 
-def sums(shop: Shop, windows: Sequence[int], span: Span) -> Table:
+def sums(shop: Part, windows: Sequence[int], span: Span) -> Table:
     """The carts of the span summed up by `customer_id`, for `formulas`."""
     table = carts(shop, span)
     left, still_open = table.state == "left", table.state == "open"

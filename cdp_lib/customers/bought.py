@@ -10,8 +10,8 @@ from ibis.expr.types import Table
 from cdp_lib.customers.ages import Span, amount, micros, money, total
 from cdp_lib.customers.browsing import KINDS
 from cdp_lib.customers.features import Formula, about, beside, share
+from cdp_lib.customers.part import Part
 from cdp_lib.customers.visiting import commonest
-from cdp_lib.tables import Shop
 
 
 def formulas(kinds: Collection[str], windows: Sequence[int]) -> list[Formula]:
@@ -43,7 +43,7 @@ def formulas(kinds: Collection[str], windows: Sequence[int]) -> list[Formula]:
     return written
 
 
-def sums(shop: Shop, kinds: Sequence[str], windows: Sequence[int], span: Span) -> Table:
+def sums(shop: Part, kinds: Sequence[str], windows: Sequence[int], span: Span) -> Table:
     """Order lines summed up by `customer_id`, for `formulas`; a line below 0 pieces came back."""
     orders = shop.orders.filter(shop.orders.customer_id.notnull())
     whose = orders.select("order_id", "ordered_at", owner_id="customer_id")

@@ -10,8 +10,8 @@ from ibis.expr.types import Table
 from cdp_lib.customers.actions import owned
 from cdp_lib.customers.ages import Span, total
 from cdp_lib.customers.features import Formula, about, beside, share
+from cdp_lib.customers.part import Part
 from cdp_lib.customers.visiting import commonest
-from cdp_lib.tables import Shop
 
 KINDS = {"category": "categories", "brand": "brands"}
 
@@ -44,7 +44,7 @@ def formulas(kinds: Collection[str], windows: Sequence[int]) -> list[Formula]:
     return written
 
 
-def sums(shop: Shop, kinds: Sequence[str], windows: Sequence[int], span: Span) -> Table:
+def sums(shop: Part, kinds: Sequence[str], windows: Sequence[int], span: Span) -> Table:
     """The events of the span summed up by `customer_id`, for `formulas`."""
     rows = owned(shop, span, ["product_id"], ["view_item", "add_to_cart"])
     rows = rows.filter(rows.product_id.notnull())

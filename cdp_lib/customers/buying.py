@@ -14,8 +14,8 @@ from ibis.expr.types import Table
 
 from cdp_lib.customers.ages import DAY, Span, amount, micros, money, total
 from cdp_lib.customers.features import Formula, about, beside, share
+from cdp_lib.customers.part import Part
 from cdp_lib.customers.visiting import commonest
-from cdp_lib.tables import Shop
 
 MINUTE = 60 * 10**6
 
@@ -108,7 +108,7 @@ def _spread(n, total, squares):
     return (ibis.greatest(around, 0.0) / ibis.greatest(n - 1, 0.0).nullif(0)).sqrt()
 
 
-def sums(shop: Shop, windows: Sequence[int], span: Span) -> Table:
+def sums(shop: Part, windows: Sequence[int], span: Span) -> Table:
     """Orders summed up by `customer_id`, for `formulas`; an order of a guest is nobody's."""
     orders, given = shop.orders, shop.given("orders")
     rows = orders.filter(orders.customer_id.notnull())

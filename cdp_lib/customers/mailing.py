@@ -9,7 +9,7 @@ from ibis.expr.types import Table
 
 from cdp_lib.customers.ages import Span, micros
 from cdp_lib.customers.features import Formula, about, share
-from cdp_lib.tables import Shop
+from cdp_lib.customers.part import Part
 
 PRESSURE = (7, 28, 90)
 CHANNELS = ("email", "push", "sms", "whatsapp", "in_app")
@@ -65,7 +65,7 @@ def formulas(given: Collection[str], span: Span) -> list[Formula]:
     return written
 
 
-def sums(shop: Shop, span: Span) -> Table:
+def sums(shop: Part, span: Span) -> Table:
     """Messages of the span summed up by `customer_id`, for `formulas`."""
     messages, given = shop.messages, shop.given("messages")
     windows = [w for w in PRESSURE if w <= span.lookback_days]

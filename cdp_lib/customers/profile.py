@@ -27,6 +27,7 @@ from cdp_lib.customers import (
 from cdp_lib.customers.ages import Span
 from cdp_lib.customers.features import WINDOWS, Feature, Formula, beside, written
 from cdp_lib.customers.features import feature_table as _feature_table
+from cdp_lib.customers.part import Part
 from cdp_lib.tables import Shop
 from cdp_lib.windows import instant
 
@@ -35,20 +36,28 @@ PEOPLE = ("customers", "orders", "events")
 _kept: WeakKeyDictionary[Shop, dict[str, str]] = WeakKeyDictionary()
 
 
-def as_of(shop: Shop, cutoff: str | date | datetime, lookback_days: int = 365) -> Table:
+def as_of(
+    shop: Shop,
+    cutoff: str | date | datetime,
+    lookback_days: int = 365,
+    among: Table | None = None,
+) -> Table:
     """A row per customer known before `cutoff`, with the features of `features(shop)`.
 
     Out: `customer_id`, then the features in their order, as an expression on the shop's engine. A
     customer is known by a row in customers, an order, an event or a visitor that is theirs.
     lookback_days: how far back events and messages count; windows longer than that are left out.
+    among: a table of customer_id; the profile is worked out for these alone, and is theirs as it
+    stands in the profile of all.
     A count of nothing is 0; what is undefined (days since an order, without one) is null. Raises
     Refusal for a cutoff after the shop's as_of, and for a shop that names no customer.
     """
     past = shop.at(instant(cutoff, "cutoff"))
     blocks = _blocks(shop, Span(past.as_of, _checked(lookback_days)))
-    tables = [(formulas, sums(past)) for formulas, sums in blocks]
+    part = Part(past, among)
+    tables = [(formulas, sums(part)) for formulas, sums in blocks]
     profile = beside(
-        _people(past),
+        part.only(_people(past)),
         *(table.select("customer_id", **written(table, formulas)) for formulas, table in tables),
         key="customer_id",
     )
@@ -86,7 +95,7 @@ def _checked(lookback_days: int) -> int:
     return int(lookback_days)
 
 
-def _blocks(shop: Shop, span: Span) -> list[tuple[list[Formula], Callable[[Shop], Table]]]:
+def _blocks(shop: Shop, span: Span) -> list[tuple[list[Formula], Callable[[Part], Table]]]:
     """What this shop's tables allow: formulas, and the sums of a shop cut at the span's end."""
     if not any(shop.has(name) for name in PEOPLE):
         raise MissingTable(
@@ -95,7 +104,7 @@ def _blocks(shop: Shop, span: Span) -> list[tuple[list[Formula], Callable[[Shop]
     windows = [days for days in WINDOWS if days <= span.lookback_days]
     kinds = [k for k in browsing.KINDS if shop.has("products") and k in shop.given("products")]
     given = {name: shop.given(name) for name in shop.tables}
-    blocks: list[tuple[list[Formula], Callable[[Shop], Table]]] = []
+    blocks: list[tuple[list[Formula], Callable[[Part], Table]]] = []
     if shop.has("customers"):
         blocks.append((attributes.formulas(shop, span, _extras(shop)), attributes.sums))
     if shop.has("events"):

@@ -19,9 +19,9 @@ from cdp_lib.customers.actions import (
     visit_sums,
     visits_of,
 )
-from cdp_lib.customers.ages import DAY, Span, amount, total
+from cdp_lib.customers.ages import DAY, Span, amount, micros, total
 from cdp_lib.customers.features import Formula, about, beside, share
-from cdp_lib.tables import Shop
+from cdp_lib.customers.part import Part
 
 # The visits and actions of which a rise or a fall is told: their last 30 days against 90.
 RISING = {"visits": "visits", "view_item": "product views", "add_to_cart": "additions to the cart"}
@@ -66,7 +66,7 @@ def formulas(given: Collection[str], windows: Sequence[int], span: Span) -> list
 
 def _pace(windows: Sequence[int], longest: int, span: Span) -> list[Formula]:
     often, tenure = about("frequency", "events"), about("tenure", "events")
-    funnel = about("funnel", "events")
+    recency, funnel = about("recency", "events"), about("funnel", "events")
     gap = share(_.last_start - _.first, _.n_visits - 1)
     visits = _[f"visits_{longest}d"]
     deepest = "deepest step {}: 1 a product, 2 cart, 3 checkout, 4 shipping, 5 payment, 6 purchase"
@@ -77,7 +77,7 @@ def _pace(windows: Sequence[int], longest: int, span: Span) -> list[Formula]:
             "days", span.days(_.first),
         ),
         often("visit_gap_days", "days from one visit to the next, on average", "days", gap / DAY),
-        often(
+        recency(
             "visit_gaps_waited", "time since the last visit, in average gaps between visits",
             "number", span.age_us(_.last).cast("float64") / gap.nullif(0),
         ),
@@ -146,7 +146,7 @@ def _places(given: Collection[str], windows: Sequence[int], longest: int) -> lis
     return written
 
 
-def sums(shop: Shop, windows: Sequence[int], span: Span) -> Table:
+def sums(shop: Part, windows: Sequence[int], span: Span) -> Table:
     """The events of the span summed up by `customer_id`, for `formulas`."""
     days = visit_days(owned(shop, span, ("price", "error", *PLACES)))
     visits = visits_of(days, span)
@@ -154,7 +154,7 @@ def sums(shop: Shop, windows: Sequence[int], span: Span) -> Table:
     last = _last_visit(visits, places)
     more = [active_days(days, windows), visit_sums(visits, windows), last]
     if "app_version" in places:
-        behind = _versions_behind(visits)
+        behind = _versions_behind(shop, span)
         more.append(
             last.inner_join(behind, last.last_app_version == behind.app_version).select(
                 "owner_id", "app_versions_behind"
@@ -173,10 +173,11 @@ def _last_visit(visits: Table, places: Sequence[str]) -> Table:
     return found.group_by("owner_id").aggregate(depth_last_visit=found.depth.max(), **sums)
 
 
-def _versions_behind(visits: Table) -> Table:
-    """For each version of the app how many came up later, by their first visit in the span."""
-    first = visits.filter(visits.app_version.notnull()).group_by("app_version")
-    seen = first.aggregate(came_us=_.first_us.min())
+def _versions_behind(shop: Part, span: Span) -> Table:
+    """For each version of the app how many came up later, by anybody's first event in the span."""
+    rows = span.within(shop.visits, "occurred_at")
+    first = rows.filter(rows.app_version.notnull()).group_by("app_version")
+    seen = first.aggregate(came_us=micros(rows.occurred_at.min()))
     newer = ibis.dense_rank().over(order_by=seen.came_us.desc())
     return seen.select("app_version", app_versions_behind=newer)
 

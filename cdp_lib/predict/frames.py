@@ -100,8 +100,7 @@ def profile_at_risk(
 ) -> Table:
     """Everybody at risk at a cutoff with their features, to be scored: an Ibis expression."""
     cutoff = instant(cutoff, "cutoff")
-    features = profile.as_of(shop, cutoff, lookback_days)
-    return features.semi_join(at_risk(shop, outcome, cutoff), "customer_id")
+    return profile.as_of(shop, cutoff, lookback_days, at_risk(shop, outcome, cutoff))
 
 
 def count_at_risk(
@@ -142,7 +141,8 @@ def _collect(
     if kept < 1:
         labels = labels.filter(hashed(labels.customer_id, seed, "sample") < hash_below(kept))
     # Sorted, so that the same rows come in the same order from every engine and thread.
-    rows = labels.join(profile.as_of(shop, cutoff, lookback_days), "customer_id")
+    labels = labels.cache()
+    rows = labels.join(profile.as_of(shop, cutoff, lookback_days, labels), "customer_id")
     return rows.to_pandas().sort_values("customer_id", ignore_index=True).assign(cutoff=cutoff)
 
 

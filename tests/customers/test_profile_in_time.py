@@ -62,3 +62,14 @@ def test_the_comparison_sees_a_leak(duckdb_con, make_shop):
     differing = [name for name in full if not full[name].equals(known[name])]
     assert "messages_90d" in differing
     assert all("message" in n or "opened" in n or "clicked" in n or "opt" in n for n in differing)
+
+
+@pytest.mark.parametrize("seed", [6, 7])
+def test_the_profile_of_some_is_a_part_of_the_profile_of_all(con, make_shop, make_table, seed):
+    shop = make_shop(con, tables(seed, versions=seed == 6))
+    everyone = read(shop)
+    some = everyone.customer_id.iloc[::3].tolist()
+    among = make_table(con, pd.DataFrame({"customer_id": [*some, "a stranger"]}))
+    wanted = everyone[everyone.customer_id.isin(some)].reset_index(drop=True)
+    found = read(shop, among=among)
+    pd.testing.assert_frame_equal(found, wanted, check_exact=True, check_dtype=False)
