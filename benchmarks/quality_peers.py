@@ -117,24 +117,40 @@ def run_one(name: str, data: str) -> None:
         "LightGBM, defaults": lightgbm(known, names)(test),
         "LightGBM, stopped early": lightgbm(found.train, names, found.choose)(test),
     }
-    rows = [measured(peer, test, p, True) for peer, p in scores.items()]
-    rows += [measured(rule, test, score, False) for rule, score in raced.items()]
+    ours = scores["workbench"]
+    rows = [measured(peer, test, p, ours, True) for peer, p in scores.items()]
+    rows += [measured(rule, test, score, ours, False) for rule, score in raced.items()]
     answer = {"rows": rows, "winner": model.winner, "n_features": len(names), "cpu": cpu,
               "n_test": len(test), "base_rate": float(test["label"].mean())}  # fmt: skip
     print(json.dumps(answer))
 
 
-def measured(peer: str, test, score, is_probability: bool) -> dict:
-    """The AUC with its standard error, and the log loss of a probability."""
+def measured(peer: str, test, score, ours, is_probability: bool) -> dict:
+    """The AUC, its gap to the workbench's with the standard error of the gap, and the log loss.
+
+    The error is of the difference on the same rows, by placements: DeLong, DeLong and
+    Clarke-Pearson (1988) doi:10.2307/2531595.
+    """
     import numpy as np
+    from scipy.stats import rankdata
     from sklearn.metrics import log_loss
 
-    from cdp_lib.predict.verdict import auc_with_error
+    y = test["label"].to_numpy().astype(bool)
 
-    y = test["label"].to_numpy()
-    auc, error = auc_with_error(y, np.asarray(score, float))
+    def placements(of) -> tuple:
+        """The share of the other class below (of a hit) or above (of a miss), ties as half."""
+        rank = rankdata(of)
+        inside = np.empty(len(y))
+        inside[y], inside[~y] = rankdata(of[y]), rankdata(of[~y])
+        below = rank - inside
+        return below[y] / (~y).sum(), 1 - below[~y] / y.sum()
+
+    theirs, mine = placements(np.asarray(score, float)), placements(np.asarray(ours, float))
+    gap = [one - other for one, other in zip(theirs, mine, strict=True)]
+    error = float(np.sqrt(sum(part.var(ddof=1) / len(part) for part in gap)))
     loss = float(log_loss(y, score)) if is_probability else None
-    return {"peer": peer, "auc": auc, "error": error, "log_loss": loss}
+    return {"peer": peer, "auc": float(theirs[0].mean()), "gap": float(gap[0].mean()),
+            "error": error, "log_loss": loss}  # fmt: skip
 
 
 def public_data() -> Path | None:
@@ -166,10 +182,12 @@ def main() -> None:
             f"{found['n_features']} features; winner {found['winner']}; "
             f"fit in {found['cpu']:.0f} cpu s"
         )
-        print(f"{'peer':<36}{'AUC':>8}{'± error':>9}{'log loss':>10}")
+        print(f"{'peer':<36}{'AUC':>8}{'gap':>9}{'± error':>9}{'log loss':>10}")
         for row in found["rows"]:
             loss = "-" if row["log_loss"] is None else f"{row['log_loss']:.4f}"
-            print(f"{row['peer']:<36}{row['auc']:>8.4f}{row['error']:>9.4f}{loss:>10}")
+            print(
+                f"{row['peer']:<36}{row['auc']:>8.4f}{row['gap']:>+9.4f}{row['error']:>9.4f}{loss:>10}"
+            )
 
 
 if __name__ == "__main__":
