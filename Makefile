@@ -27,7 +27,7 @@ proof: $(VENV)/.ready-test  ## the long simulations that hold the error rates
 lab: $(VENV)/.ready $(DEMO)  ## JupyterLab on the notebooks, kernel ready
 	$(BIN)/jupyter lab notebooks $(LAB)
 
-bench: $(VENV)/.ready-test  ## speed beside peers
+bench: $(VENV)/.ready-test  ## speed and quality beside peers
 	$(BIN)/python benchmarks/run.py --sizes 1,10,100
 
 format: $(VENV)/.ready-test  ## format the code and normalise the notebooks
