@@ -41,8 +41,8 @@ def default_horizon(
     A gap runs from a day with a purchase to the customer's next such day; the gap still open at
     `as_of` counts as censored (Kaplan and Meier 1958, doi:10.2307/2281868). Those who never come
     back would keep the curve from closing, so the share is taken of the gaps that close within
-    the longest one that can be seen. Held between 7 and 364 days and to a quarter of the history,
-    which must hold the cutoffs that a model needs. Raises Refusal where fewer than 25 gaps closed.
+    the longest one that can be seen. Held between 7 and 364 days and to a sixth of the history,
+    which must hold the cutoffs that a model needs and a good while before the first of them. Raises Refusal where fewer than 25 gaps closed.
     """
     share("share_of_gaps", share_of_gaps)
     check_event(shop, event)
@@ -57,9 +57,10 @@ def default_horizon(
     curve = closed_curve(gaps)
     within = curve / curve[-1]
     wanted = int(gaps["days"].to_numpy()[np.argmax(within >= share_of_gaps)])
-    # Windows to train, calibrate and test on follow each other, with one as long before them.
-    quarter = int(data_span(shop, event).days / 4 // 7) * 7
-    longest = max(SHORTEST_DAYS, min(LONGEST_DAYS, quarter))
+    # Windows to train, calibrate and test on follow each other. What is left before them tells
+    # who was active at all, which must go back much further than the horizon.
+    sixth = int(data_span(shop, event).days / 6 // 7) * 7
+    longest = max(SHORTEST_DAYS, min(LONGEST_DAYS, sixth))
     days = min(max(SHORTEST_DAYS, -(-wanted // 7) * 7), longest)
     reached = float(within[gaps["days"].to_numpy() <= days][-1])
     sentence = (
@@ -68,7 +69,7 @@ def default_horizon(
     )
     if days < wanted:
         sentence += (
-            f" {share_of_gaps:.0%} would take {wanted} days, but a horizon is held to a quarter "
+            f" {share_of_gaps:.0%} would take {wanted} days, but a horizon is held to a sixth "
             "of the history."
         )
     return Horizon(days, n_gaps, reached, sentence)

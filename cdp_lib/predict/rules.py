@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cdp_lib.checks import Refusal, at_least
+from cdp_lib.customers.features import Feature
 from cdp_lib.customers.value import fit_bgnbd, frequency_table
 from cdp_lib.predict.ranking import auc_of
 
@@ -68,26 +69,26 @@ def silence(days, limit_days: float = SILENT_DAYS, leaving: bool = True) -> Cand
 
 
 def best_number(
-    train: pd.DataFrame, frame: pd.DataFrame, names: Iterable[str], label: str = "label"
+    train: pd.DataFrame, frame: pd.DataFrame, features: Iterable[Feature], label: str = "label"
 ) -> Candidate:
     """The one number, and its direction, that orders the training rows best (by AUC).
 
-    names: number columns to choose from (say, all on recency). A missing value stands above all.
-    Raises Refusal where there is no column to choose from.
+    features: number columns to choose from (say, all on recency); the rule is named after the
+    meaning of the one chosen. A missing value stands above all. Raises Refusal where there is no
+    column to choose from.
     """
     best, chosen = -np.inf, None
     y = train[label].to_numpy()
-    for name in names:
-        score = _above_all(train[name])
-        rising = auc_of(y, score)
+    for feature in features:
+        rising = auc_of(y, _above_all(train[feature.name]))
         for direction, found in ((1, rising), (-1, 1 - rising)):
             if found > best:
-                best, chosen = found, (name, direction)
+                best, chosen = found, (feature, direction)
     if chosen is None:
-        raise Refusal("names", None, "no number to order by", "name columns on recency")
-    name, direction = chosen
-    words = "highest" if direction > 0 else "lowest"
-    return Candidate(f"{words} {name}", "rule", direction * _above_all(frame[name]))
+        raise Refusal("features", None, "no number to order by", "give features on recency")
+    feature, direction = chosen
+    score = direction * _above_all(frame[feature.name])
+    return Candidate(_first_come(feature, direction > 0), "rule", score)
 
 
 def expected_orders(
@@ -126,7 +127,8 @@ def field(
     """All that race on the test rows of a shop's frames, or of a prepared table.
 
     frame: other rows to race on, all of one cutoff (None: the test rows). shop: for the expected
-    orders of purchases. A rule whose column or table is lacking is left out, with the reason.
+    orders of purchases. A rule whose column or table is lacking is left out, with the
+    reason, and so is one that puts everybody on one side.
     """
     frame = frames.test if frame is None else frame
     outcome = frames.outcome
@@ -136,13 +138,20 @@ def field(
     if outcome is None or since not in frame.columns:
         left_out[f"{limit_days:g} days of silence"] = f"needs {since}"
     else:
-        found.append(silence(frame[since], limit_days, leaving))
-    recency = [one.name for one in frames.features if one.group == "recency"]
-    recency = [name for name in recency if pd.api.types.is_numeric_dtype(frames.train[name])]
+        rule = silence(frame[since], limit_days, leaving)
+        if len(set(rule.score)) == 2:
+            found.append(rule)
+        else:
+            side = "silent for" if (rule.score[:1] == leaving).all() else "active within"
+            left_out[rule.name] = (
+                f"everybody at risk was {side} {limit_days:g} days, so the rule tells nobody apart"
+            )
     # A prepared table has no groups: any number of its own may be the rule.
-    if outcome is None:
-        numeric = pd.api.types.is_numeric_dtype
-        recency = [one.name for one in frames.features if numeric(frames.train[one.name])]
+    recency = [
+        one for one in frames.features
+        if (outcome is None or one.group == "recency")
+        and pd.api.types.is_numeric_dtype(frames.train[one.name])
+    ]  # fmt: skip
     if recency:
         found.append(best_number(frames.train, frame, recency))
     else:
@@ -161,6 +170,18 @@ def field(
         found.append(Candidate("logistic regression", "simple model", score))
     found.append(Candidate("the model", "model", model.predict(frame)))
     return Field(tuple(found), left_out)
+
+
+def _first_come(feature: Feature, rising: bool) -> str:
+    """Who comes first by a number, such as "most days since the last visit"."""
+    meaning = feature.meaning.removeprefix("whole ")
+    if meaning.startswith("days ") or feature.unit == "count":
+        word = "most" if rising else "fewest"
+    elif meaning.startswith("time "):
+        word = "longest" if rising else "shortest"
+    else:
+        word = "highest" if rising else "lowest"
+    return f"{word} {meaning}"
 
 
 def _above_all(values: pd.Series) -> np.ndarray:

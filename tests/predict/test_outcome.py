@@ -202,6 +202,12 @@ def test_the_horizon_of_a_shop_by_hand(duckdb_con, tmp_path):
     # All gaps take 40 days: six weeks.
     assert default_horizon(shop, share_of_gaps=1.0).days == 42
     assert churn(shop).horizon_days == 14
+    slow = [(f"slow{i}", d) for i in range(13) for d in range(0, 125, 40)]
+    short = small.opened(tmp_path, duckdb_con, small.day(125), orders=small.orders(*slow))
+    held = default_horizon(short)
+    # A sixth of 125 days is 20 days: two whole weeks, in which no gap of 40 days closes.
+    assert (held.days, held.share_of_gaps) == (14, 0)
+    assert "80% would take 40 days, but a horizon is held to a sixth" in held.sentence
     few = small.opened(tmp_path, duckdb_con, small.day(60), orders=small.orders(("a", 1), ("a", 9)))
     with pytest.raises(Refusal, match="only 1 gaps"):
         default_horizon(few)

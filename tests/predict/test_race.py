@@ -1,5 +1,6 @@
 """The race: by hand, ties in every order, verdicts right as often as they say, rules learnt."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import ibis
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from cdp_lib.checks import Refusal
+from cdp_lib.customers.features import Feature
 from cdp_lib.predict.race import race_by_cutoff, race_table, race_verdict
 from cdp_lib.predict.rules import Candidate, best_number, expected_orders, no_model, silence
 from cdp_lib.predict.rules import field as race_field
@@ -99,12 +101,30 @@ def test_the_best_number_is_learnt_from_the_training_rows():
         {"label": [1, 1, 0, 0], "a": [1.0, 2, 3, 4], "b": [1.0, 4, 2, 3], "c": [np.nan] * 4}
     )
     test = pd.DataFrame({"a": [5.0, np.nan, 1.0], "b": [1.0, 2, 3]})
-    got = best_number(train, test, ["b", "a", "c"])
-    assert got.name == "lowest a"
+    a, b, c = (Feature(name, f"the {name}", "number", "t", "recency") for name in "abc")
+    got = best_number(train, test, [b, a, c])
+    assert got.name == "lowest the a"
     assert got.score.tolist() == [-5, -np.inf, -1]
     assert np.argmax(got.score) == 2
     with pytest.raises(Refusal, match="no number"):
         best_number(train, test, [])
+
+
+@pytest.mark.parametrize(
+    ("meaning", "unit", "falling", "rising"),
+    [
+        ("days since the last visit", "days", "fewest days", "most days"),
+        ("whole days since a search", "days", "fewest days since a", "most days since a"),
+        ("time since the last order, in gaps", "number", "shortest time", "longest time"),
+        ("visits in the last 7 days", "count", "fewest visits", "most visits"),
+        ("price paid", "money", "lowest price", "highest price"),
+    ],
+)
+def test_a_number_that_rules_is_named_in_words(meaning, unit, falling, rising):
+    feature = Feature("x", meaning, unit, "events", "recency")
+    for label, words in (([1, 0], falling), ([0, 1], rising)):
+        train = pd.DataFrame({"label": label, "x": [1.0, 2.0]})
+        assert best_number(train, train, [feature]).name.startswith(words)
 
 
 class Orders:
@@ -160,6 +180,25 @@ def test_the_field_of_a_prepared_table():
     assert all(len(c.score) == len(frames.test) for c in got.candidates)
     table = race_table(frames.test.label, got.candidates, n_boot=100)
     assert race_verdict(table).word != "use the model"  # x alone is the whole truth
+
+
+def test_a_rule_with_everybody_on_one_side_is_left_out():
+    from cdp_lib.predict.frames import from_table
+    from cdp_lib.predict.outcome import Outcome
+    from cdp_lib.predict.propensity import fit
+
+    rng = np.random.default_rng(4)
+    days = rng.uniform(0, 90, 1200)
+    rows = pd.DataFrame({"days_since_order": days, "other": rng.normal(size=1200)})
+    rows["left"] = (rng.random(1200) < days / 90).astype(int)
+    frames = replace(from_table(rows, "left"), outcome=Outcome("purchase", 90, happens=False))
+    model = fit(frames)
+    names = [c.name for c in race_field(frames, model, limit_days=30).candidates]
+    assert "30 days of silence" in names
+    for limit, words in ((120, "was active within 120 days"), (0, "was silent for 0 days")):
+        got = race_field(frames, model, limit_days=limit)
+        name = f"{limit} days of silence"
+        assert name not in [c.name for c in got.candidates] and words in got.left_out[name]
 
 
 def test_every_cutoff_races_by_itself():
