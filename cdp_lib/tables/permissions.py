@@ -33,22 +33,32 @@ class PermissionChanges:
     def undone(self, customers: Table, given: frozenset[str], as_of: datetime) -> Table:
         """The customers with the permissions among their columns `given` as they were at `as_of`.
 
-        A permission is what it was before its first change from `as_of` on; where a channel is
-        changed both ways at one instant, it was allowed.
+        A permission is what it was before its first change from `as_of` on. Where that is a
+        push_on and push was on by then, it is a push_on said again, and push stays on. Where a
+        channel is changed both ways at one instant, it was allowed before.
         """
         columns = {c: f"{c}_opt_in" for c in CHANNELS if f"{c}_opt_in" in given}
         if self.newest < as_of or not columns:
             return customers
-        later = self.table.filter(self.table.changed_at >= ibis.literal(as_of))
-        first = later.group_by("customer_id", "channel").aggregate(changed_at=_.changed_at.min())
-        later = later.semi_join(first, ["customer_id", "channel", "changed_at"])
-        states = later.group_by("customer_id").aggregate(
-            **{f"{c}__": later.before.max(where=later.channel == c) for c in columns}
+        told = self.table.mutate(past=self.table.changed_at < ibis.literal(as_of))
+        ends = told.group_by("customer_id", "channel").aggregate(
+            last=_.changed_at.max(where=_.past), first=_.changed_at.min(where=~_.past)
+        )
+        told = told.join(ends, ["customer_id", "channel"])
+        told = told.filter(ibis.ifelse(told.past, told.changed_at == told.last,
+                                       told.changed_at == told.first))  # fmt: skip
+        states = told.group_by("customer_id").aggregate(
+            **{f"{c}__": told.before.max(where=(told.channel == c) & ~told.past) for c in columns},
+            turned_on__=(1 - told.before).max(where=(told.channel == "push") & told.past),
         )
         joined = customers.left_join(states, "customer_id")
         chosen = {name: joined[name] for name in customers.columns}
         for channel, name in columns.items():
-            chosen[name] = ibis.coalesce(joined[f"{channel}__"] == 1, joined[name])
+            before = joined[f"{channel}__"]
+            allowed = before == 1
+            if channel == "push":
+                allowed |= before.notnull() & (joined.turned_on__ == 1).fill_null(False)
+            chosen[name] = ibis.coalesce(allowed, joined[name])
         return joined.select(**chosen)
 
 

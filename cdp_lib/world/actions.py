@@ -76,7 +76,7 @@ def shows(truth: Truth, event: str) -> Shows:
     guest = 1 - truth.number("logged_in_share")
     coupon = truth.world.coupon_rate * truth.number("discount_affinity")
     held = truth.number("p_held")
-    push = PUSHES_ON * truth.number("opt_in_push")
+    push = PUSHES_ON * (1 - truth.number("opt_in_push"))
     lists = LISTS + (1 - LISTS) * UNSEEN * (1 - SEARCHES)
     table = {  # plain, emptied, bought, left, buys, looks
         "visit": (1, 1, 1, 1, 1, 1),

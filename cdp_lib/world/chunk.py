@@ -116,7 +116,7 @@ class Chunk:
             "orders": orders,
             "order_lines": order_lines,
             "customers": customers_table(
-                people, who, person_ids, created, self.opted, origin, self.stream("told")
+                people, who, person_ids, created, self._permissions(), origin, self.stream("told")
             ),
             "identities": self._identities(person_ids),
             "messages": mail.messages_table(
@@ -141,6 +141,12 @@ class Chunk:
                 goods, carts, rows, cart_ids, person_ids, self.days, origin
             ),
         }  # fmt: skip
+
+    def _permissions(self) -> np.ndarray:
+        """Who may be reached by which channel in the end: opted out by messages, push turned on."""
+        opted, turned = self.opted.copy(), self.rows.code == log.CODE["push_on"]
+        opted[self.visits.person[self.rows.visit[turned]], messages.PUSH] = True
+        return opted
 
     def _created(self) -> np.ndarray:
         """Seconds at which each account was made; NaN for those who have none."""

@@ -46,7 +46,7 @@ MAX_VIEWS = 20
 VIEWS_STOP, VIEWS_MORE = 0.38, 0.3  # goods looked at while browsing: a geometric law, plus one
 PUSH = CHANNELS.index("push")
 SEARCHES, LISTS, LIKES = 0.28, 0.5, 0.025  # of the visits, of the visits, of the goods looked at
-PUSHES_ON = 0.03  # of the visits in the app, by those who allow push
+PUSHES_ON = 0.03  # of the visits in the app, by those who did not allow push before the span
 LOOKS, LOOKS_LOW = 0.75, 0.4  # first sittings that view the cart; with low intent
 HOLDS = 0.1  # carts that also hold an item for a moment
 OWN_SIZE = 0.85  # of the items; the others are a size off
@@ -150,7 +150,7 @@ def _browse(script, goods, people, visits, sessions, rng) -> None:
     script.add("app_open", every[app], 0)
     script.add("app_remove", every[visits.reason == APP_REMOVE], 0)
     script.add("push_off", every[visits.reason == PUSH_OFF], 0)
-    push_on = app & (rng.random(n) < PUSHES_ON) & people.opt_in[visits.person, PUSH]
+    push_on = app & (rng.random(n) < PUSHES_ON) & ~people.opt_in[visits.person, PUSH]
     script.add("push_on", every[push_on], 1)
     views = np.minimum(rng.geometric(VIEWS_STOP, n) - 1 + (rng.random(n) < VIEWS_MORE), MAX_VIEWS)
     views = np.where(fresh, views, np.where(alone, 0, np.minimum(views, 1)))

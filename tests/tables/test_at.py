@@ -129,6 +129,19 @@ def test_a_permission_is_what_it_was_before_its_first_later_change(
     assert [list(column) for column in got] == [email, push, sms]
 
 
+def test_a_push_on_said_again_is_no_change(con, make_shop):
+    customers = pd.DataFrame({"customer_id": list("12"), "push_opt_in": [True, True]})
+    switches = events(
+        event=["push_on", "push_on", "push_on", "view_item"], visitor_id=list("vvww"),
+        customer_id=["1", "1", "2", "2"], occurred_at=stamps(3, 6, 6, 9),
+    )  # fmt: skip
+    shop = make_shop(con, {"customers": customers, "events": switches})
+    then = lambda day: rows(shop.at(DAY.format(day)).customers, "push_opt_in", by="customer_id")  # noqa: E731
+    assert then(2) == [(False,), (False,)]
+    assert then(5) == [(True,), (False,)]
+    assert then(7) == [(True,), (True,)]
+
+
 def test_visits_and_ties_of_a_cut_shop_are_those_of_a_shorter_log(con, make_shop):
     frame = events(visitor_id=list("vvvw"), customer_id=[None, "1", "2", "2"])
     shop = make_shop(con, {"events": frame})
