@@ -18,6 +18,8 @@ from cdp_lib.tables import Shop
 if TYPE_CHECKING:
     from cdp_lib.predict.outcome import Outcome
 
+HALF_A_YEAR = 182  # days
+
 
 @dataclass(frozen=True)
 class Cutoffs:
@@ -43,22 +45,23 @@ def cutoffs(
     shop: Shop,
     outcome: Outcome,
     n_train: int = 4,
-    step_days: int = 28,
+    step_days: int | None = None,
     gap_days: int = 1,
     history_days: int | None = None,
 ) -> Cutoffs:
     """The cutoffs of an outcome on a shop's data.
 
     n_train: most training cutoffs, `step_days` apart (a whole number of weeks; fewer, or a week
-    apart, in a short history). gap_days: days left for late rows between the last label used
+    apart, in a short history; None: 28, or 14 where the oldest would see less than half a year).
+    gap_days: days left for late rows between the last label used
     before the test and the test. history_days: least data before the first cutoff (the horizon,
     but at least 28 days, where None). Raises Refusal for a history that is too short, with the
     days it needs and the date to wait for.
     """
     at_least("n_train", n_train, 1)
     at_least("gap_days", gap_days, 0)
-    above("step_days", step_days, 0)
-    if step_days % 7:
+    above("step_days", 28 if step_days is None else step_days, 0)
+    if step_days is not None and step_days % 7:
         raise Refusal("step_days", step_days, "not a whole number of weeks", "write 28")
     span, horizon = data_span(shop, outcome.event), int(outcome.horizon_days)
     before = max(28, horizon) if history_days is None else history_days
@@ -77,6 +80,8 @@ def cutoffs(
             "train, choose, calibrate and test one after the other",
             f"take a shorter horizon, or wait until {until:%Y-%m-%d}",
         )  # fmt: skip
+    if step_days is None:
+        step_days = 28 if before + room - 28 * (n_train - 1) >= HALF_A_YEAR else 14
     step = step_days if room >= step_days else 7
     n = min(n_train, int(room // step) + 1)
     train = tuple(newest - timedelta(days=step * i) for i in reversed(range(n)))

@@ -42,7 +42,8 @@ def default_horizon(
     `as_of` counts as censored (Kaplan and Meier 1958, doi:10.2307/2281868). Those who never come
     back would keep the curve from closing, so the share is taken of the gaps that close within
     the longest one that can be seen. Held between 7 and 364 days and to a sixth of the history,
-    which must hold the cutoffs that a model needs and a good while before the first of them. Raises Refusal where fewer than 25 gaps closed.
+    which must hold the cutoffs that a model needs and a good while before the first of them.
+    Raises Refusal where fewer than 25 gaps closed.
     """
     share("share_of_gaps", share_of_gaps)
     check_event(shop, event)

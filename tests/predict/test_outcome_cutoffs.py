@@ -35,13 +35,16 @@ def test_cutoffs_by_hand(monkeypatch):
     # The window of 30 days ends on day 364. The label before it must be over a day earlier, and
     # whole weeks before: 35 days. Then a week each, then every four weeks.
     assert [(c - small.START).days for _, c in at.all] == [201, 229, 257, 285, 292, 299, 334]
+    # A longer horizon would leave the oldest one 147 days to see: then every two weeks.
+    at = rolled(364, 56, monkeypatch)
+    assert [(c - small.START).days for c in at.train] == [189, 203, 217, 231]
     assert [role for role, _ in at.all] == ["train"] * 4 + ["choose", "calibrate", "test"]
 
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(
     history=st.integers(1, 1200), horizon=st.integers(1, 200), n=st.integers(1, 8),
-    gap=st.integers(0, 20), step=st.sampled_from((7, 14, 28)), hours=st.integers(0, 23),
+    gap=st.integers(0, 20), step=st.sampled_from((None, 7, 14, 28)), hours=st.integers(0, 23),
 )  # fmt: skip
 def test_what_holds_of_all_cutoffs(history, horizon, n, gap, step, hours):
     with pytest.MonkeyPatch.context() as patch:
@@ -64,7 +67,8 @@ def test_what_holds_of_all_cutoffs(history, horizon, n, gap, step, hours):
     assert all((at.test - cutoff).days % 7 == 0 for cutoff in order)
     assert order[0] - small.START >= max(28, horizon) * day
     steps = {b - a for a, b in pairwise(at.train)}
-    assert steps <= {step * day} or steps == {7 * day}
+    wanted = {14 * day, 28 * day} if step is None else {step * day}
+    assert len(steps) <= 1 and steps <= wanted | {7 * day}
 
 
 def test_a_short_history_says_how_long_to_wait(monkeypatch):
