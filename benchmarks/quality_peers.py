@@ -182,11 +182,12 @@ def main() -> None:
             f"{found['n_features']} features; winner {found['winner']}; "
             f"fit in {found['cpu']:.0f} cpu s"
         )
-        print(f"{'peer':<36}{'AUC':>8}{'gap':>9}{'± error':>9}{'log loss':>10}")
+        wide = max(len(row["peer"]) for row in found["rows"]) + 2
+        print(f"{'peer':<{wide}}{'AUC':>8}{'gap':>9}{'± error':>9}{'log loss':>10}")
         for row in found["rows"]:
             loss = "-" if row["log_loss"] is None else f"{row['log_loss']:.4f}"
             print(
-                f"{row['peer']:<36}{row['auc']:>8.4f}{row['gap']:>+9.4f}{row['error']:>9.4f}{loss:>10}"
+                f"{row['peer']:<{wide}}{row['auc']:>8.4f}{row['gap']:>+9.4f}{row['error']:>9.4f}{loss:>10}"
             )
 
 
