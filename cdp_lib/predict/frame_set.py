@@ -118,7 +118,9 @@ def typed(raw: pd.DataFrame, columns: Columns) -> pd.DataFrame:
         if kind == "number":
             parts[name] = numbers(raw[name])
         else:
-            parts[name] = pd.Categorical(texts(raw[name]), categories=list(known))
+            codes = pd.Index(known, dtype=object).get_indexer(texts(raw[name]))
+            dtype = pd.CategoricalDtype(list(known))
+            parts[name] = pd.Categorical.from_codes(codes, dtype=dtype)
     return pd.DataFrame(parts, index=raw.index).reset_index(drop=True)
 
 
