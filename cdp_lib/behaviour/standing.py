@@ -1,7 +1,5 @@
 """Where each unit of a funnel stands: its depth, its best attempt, and whether it may go on."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,6 +10,7 @@ import pandas as pd
 from cdp_lib.behaviour import anyorder, chains
 from cdp_lib.behaviour.funnel_plan import Plan
 from cdp_lib.checks import Refusal
+from cdp_lib.tables.engine import quick_planning
 
 # Rows of the log that one pass on DuckDB takes: a few GiB at most. Plain counting streams the
 # starts by; a breakdown, a trend or "every" keeps a row for each unit or start.
@@ -77,22 +76,11 @@ def _counts_alone(plan: Plan, busy: bool) -> pd.DataFrame:
             rows = rows.select(who) if who == ["unit"] else rows.select(who).distinct()
             n = rows["unit"].nunique() if who == ["unit"] else rows.count()
             counts.append(rows.agg(n=n).mutate(k=ibis.literal(k), what=ibis.literal(what)))
-    with _quick_planning():
+    with quick_planning():
         table = ibis.union(*counts).to_pandas()
     table = table.pivot(index="k", columns="what", values="n").sort_index()
     stopped = table["entered"] - table["entered"].shift(-1, fill_value=0)
     return pd.DataFrame({"depth": table.index + 1, "n": stopped, "open": table["open"]})
-
-
-@contextmanager
-def _quick_planning() -> Iterator[None]:
-    """Leave nested selects to the engine: merging them takes Ibis a third of its planning."""
-    before = ibis.options.sql.fuse_selects
-    ibis.options.sql.fuse_selects = False
-    try:
-        yield
-    finally:
-        ibis.options.sql.fuse_selects = before
 
 
 def _furthest(plan: Plan, busy: bool) -> ir.Table:

@@ -59,7 +59,7 @@ def acts(shop: Shop, event: str, start: datetime | None, end: datetime) -> Table
         if event == "use_coupon":
             bought = bought.filter(_.discount > 0)
         return bought.select("customer_id", at="ordered_at")
-    rows = shop.events.filter(*_within(shop.events.occurred_at, start, end))
+    rows = shop.visits.filter(*_within(shop.visits.occurred_at, start, end))
     rows = rows.filter(_.event.notin(NO_VISIT) if event == "visit" else _.event == event)
     return owned(shop, rows, end)
 
@@ -75,7 +75,7 @@ def owned(shop: Shop, rows: Table, end: datetime) -> Table:
 
 def owners(shop: Shop, end: datetime) -> Table:
     """The visitors seen before `end` to be one customer alone: `visitor_id`, `customer_id`."""
-    rows = shop.events.filter(
+    rows = shop.visits.filter(
         _.visitor_id.notnull() & _.customer_id.notnull() & (_.occurred_at < ibis.literal(end))
     )
     pairs = rows.select("visitor_id", "customer_id")
@@ -94,8 +94,10 @@ def app_holders(shop: Shop, start: datetime, cutoff: datetime) -> Table:
     They showed a sign of it (a row with an app version, app_open or push_on) in [start, cutoff)
     and later than their latest app_remove before the cutoff.
     """
-    rows = shop.events.filter(*_within(shop.events.occurred_at, start, cutoff))
-    sign = (rows.event.isin(APP_SIGNS) | rows.app_version.notnull()) & (rows.event != "app_remove")
+    rows = shop.visits.filter(*_within(shop.visits.occurred_at, start, cutoff))
+    sign = rows.event.isin(APP_SIGNS)
+    if "app_version" in rows.columns:
+        sign |= rows.app_version.notnull() & (rows.event != "app_remove")
     signs = owned(shop, rows.filter(sign), cutoff)
     removals = acts(shop, "app_remove", None, cutoff)
     shown = signs.group_by("customer_id").aggregate(shown=_.at.max())

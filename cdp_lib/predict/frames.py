@@ -45,6 +45,8 @@ def from_shop(
     above("lookback_days", lookback_days, 0)
     above("cap", cap, 0)
     at = cutoffs(shop, outcome) if at is None else at
+    if shop.has("events"):
+        shop.keep()
     n_at_risk = count_at_risk(shop, outcome, at, seed)
     sums = n_at_risk.groupby("role")[["n_customers", "n_positive"]].sum()
     # Before anything large is read.

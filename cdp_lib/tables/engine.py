@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -194,3 +196,16 @@ def as_view(con: BaseBackend, table: Table, name: str) -> Table:
     """The table under a name of its own in the engine, for as long as the connection lives."""
     con.raw_sql(f"CREATE OR REPLACE TEMPORARY VIEW {name} AS {con.compile(table)}")
     return con.table(name)
+
+
+@contextmanager
+def quick_planning() -> Iterator[None]:
+    """Leave nested selects to the engine: merging them takes Ibis a third of its planning."""
+    import ibis
+
+    before = ibis.options.sql.fuse_selects
+    ibis.options.sql.fuse_selects = False
+    try:
+        yield
+    finally:
+        ibis.options.sql.fuse_selects = before

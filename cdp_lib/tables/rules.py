@@ -211,3 +211,10 @@ def _references(mapped: Mapped, tables: frozenset[str]) -> list[Rule]:
             )
         ]
     return rules
+
+
+def flagged(table: IbisTable, lookup: Lookup, other: IbisTable) -> IbisTable:
+    """The table with the flag of a lookup: 1 where a fine row (`fine__` = 1) of `other` matches."""
+    known = other.filter(other[lookup.column].notnull()).group_by(lookup.column)
+    flags = known.aggregate(**{lookup.flag: other.fine__.max()})
+    return table.left_join(flags, lookup.column).drop(f"{lookup.column}_right")

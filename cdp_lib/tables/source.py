@@ -20,7 +20,7 @@ from cdp_lib.tables.engine import as_view, connect, raw_table
 from cdp_lib.tables.keys import newest_version, one_row_a_key, repeated
 from cdp_lib.tables.mapping import Mapped, to_contract
 from cdp_lib.tables.permissions import PermissionChanges, permission_changes
-from cdp_lib.tables.rules import Rule, bad, rules_for
+from cdp_lib.tables.rules import Rule, bad, flagged, rules_for
 from cdp_lib.windows import instant
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Shop:
         self._tables: dict[str, Table] = {}
         self._repeats: dict[str, Table | None] = {}
         self._cuts: dict[datetime, Shop] = {}
-        self._behind: list[Table] = []
+        self._kept, self._behind = False, []
         if self.engine == "duckdb" and whole is None:
             con.raw_sql("SET TimeZone = 'UTC'")
 
@@ -167,11 +167,11 @@ class Shop:
     def visits(self) -> Table:
         """The events with their visit: `identity.sessions` of the columns that the shop has.
 
-        Where visits are derived the engine keeps them, and a shop cut from this one by `at`
-        takes its own from there: a visit's id depends on what came before in it alone.
+        Where visits are derived, or after `keep`, the engine keeps them, and a shop cut from this
+        one by `at` takes its own from there: a visit's id depends on what came before in it alone.
         """
         mapped, all_given = self.mapped("events"), self.whole._all_visits_given
-        if not all_given and self._cuts_like("events"):
+        if (self.whole._kept or not all_given) and self._cuts_like("events"):
             before = ibis._.occurred_at < ibis.literal(self.as_of)
             return self._seen(self.whole.visits.filter(before), "visits")
         # Columns that are null throughout need not be carried through sorts and joins.
@@ -179,6 +179,12 @@ class Shop:
         events = self.events.select([name for name in self.events.columns if name in present])
         visits = identity.sessions(events, self.settings.session_gap_minutes, all_given)
         return self._seen(visits, "visits") if all_given else visits.cache()
+
+    def keep(self) -> None:
+        """Have the engine keep the visits, for who asks the shop at many moments."""
+        if not self.whole._kept and self.whole._all_visits_given:
+            self.whole.__dict__["visits"] = self.whole.visits.cache()
+        self.whole._kept = True
 
     @cached_property
     def _all_visits_given(self) -> bool:
@@ -249,13 +255,7 @@ class Shop:
         for lookup in {rule.lookup for rule in rules if rule.lookup is not None}:
             other = self.mapped(lookup.table).table
             fine = ~bad(other, [rule for rule in self.rules(lookup.table) if not rule.lookup])
-            flags = (
-                other.filter(other[lookup.column].notnull())
-                .mutate(fine__=fine.cast("int64"))
-                .group_by(lookup.column)
-                .aggregate(**{lookup.flag: ibis._.fine__.max()})
-            )
-            table = table.left_join(flags, lookup.column).drop(f"{lookup.column}_right")
+            table = flagged(table, lookup, other.mutate(fine__=fine.cast("int64")))
         return table
 
     def sound(self, name: str) -> Table:
