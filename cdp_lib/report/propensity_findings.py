@@ -116,14 +116,17 @@ def risk_headline(one: Study) -> Headline:
         unit="share",
         n=n,
         verdict="watch",
-        sentence=f"Of {n:,} customers, {wording.as_text(share * n, 'count')} are expected: {what}. "
-        f"It was {wording.as_text(before, 'share')} in the window tested.",
+        sentence=f"Expected: {share * n:,.0f} of {n:,} customers ({what}). It was "
+        f"{wording.as_text(before, 'share')} in the window tested.",
         higher_is="worse" if one.leaving else "neutral",
     )
 
 
-def calibration_headline(scores: pd.DataFrame) -> Headline:
-    """Whether a probability means what it says. In: `evaluate.score_table`."""
+def calibration_headline(one: Study, scores: pd.DataFrame) -> Headline:
+    """Whether a probability means what it says. In: the study and `evaluate.score_table`."""
+    if not one.usable:
+        sentence = "Everybody is given the base rate: there is nothing to calibrate."
+        return nothing("Calibration error", "share", sentence)
     table = scores.set_index("measure")
     ece, slope, floor = table.loc["ece"], table.loc["calibration_slope"], table.loc["ece_floor"]
     fine = ece.value <= max(GOOD_ECE, 2 * floor.value)
@@ -143,8 +146,11 @@ def calibration_headline(scores: pd.DataFrame) -> Headline:
     )
 
 
-def drift_headline(table: pd.DataFrame) -> Headline:
+def drift_headline(one: Study, table: pd.DataFrame) -> Headline:
     """Whether customers are still those the model learned from. In: `study.drift_table`."""
+    if not one.usable:
+        sentence = "No model is in use, so none can grow old."
+        return nothing("Shift of the scores since training (PSI)", "number", sentence)
     found = drift_verdict(table)
     score = table[table.feature == "(score)"].iloc[0]
     words = {"steady": "good", "watch": "watch", "retrain": "act"}

@@ -108,6 +108,8 @@ def test_a_model_that_is_no_use_says_how_much_is_needed():
     assert (headline.verdict, headline.value) == ("cannot tell", None)
     assert "Only 9 positives." in headline.sentence and "about 75" in headline.sentence
     assert findings.money_headline(one).verdict == "cannot tell"
+    assert findings.calibration_headline(one, SCORES).verdict == "cannot tell"
+    assert findings.drift_headline(one, pd.DataFrame()).verdict == "cannot tell"
 
 
 def test_money_is_put_to_those_at_risk_now_with_its_assumptions():
@@ -128,17 +130,17 @@ def test_nobody_is_contacted_when_no_contact_pays():
 
 def test_the_expected_share_is_the_mean_probability():
     headline = findings.risk_headline(a_study())
-    assert headline.value == pytest.approx(0.35) and "700 are expected" in headline.sentence
+    assert headline.value == pytest.approx(0.35) and "700 of 2,000" in headline.sentence
     nobody = a_study(now=pd.DataFrame({"customer_id": [], "probability": []}))
     assert findings.risk_headline(nobody).verdict == "cannot tell"
 
 
 def test_calibration_is_judged_beside_what_chance_explains():
-    assert findings.calibration_headline(SCORES).verdict == "good"
+    assert findings.calibration_headline(a_study(), SCORES).verdict == "good"
     off = SCORES.assign(value=[0.8, 0.4, 0.1, 0.3, 0.09, 0.008, 0.6, 0.0],
                         high=[0.82, 0.5, 0.11, 0.32, 0.1, np.nan, 0.7, 0.1])  # fmt: skip
-    assert findings.calibration_headline(off).verdict == "watch"
-    assert "read them as an order" in findings.calibration_headline(off).sentence
+    assert findings.calibration_headline(a_study(), off).verdict == "watch"
+    assert "read them as an order" in findings.calibration_headline(a_study(), off).sentence
 
 
 def test_groups_carry_words_and_small_ones_are_hidden():
