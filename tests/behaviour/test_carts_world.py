@@ -15,7 +15,7 @@ TRUTH = 0.40  # World.account_share: of left carts, independent of everything
 
 @pytest.fixture(scope="module")
 def shop(con, tmp_path_factory):
-    """A world of 6,000 customers (2,500 on Spark) over half a year, opened through its shop.toml, and its truth."""
+    """A world of 6,000 customers (2,500 on Spark) over half a year, as a shop, and its truth."""
     from cdp_lib.tables import open_shop
     from cdp_lib.world import simulate
 
