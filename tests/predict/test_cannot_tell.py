@@ -24,10 +24,7 @@ def advice(shop, outcome, seed) -> str:
         one = study(shop, outcome, seed=seed)
     except TooLittleData:
         return "cannot tell"
-    told = use_headline(one, score_table(one.label, one.probability, one.ids, n_boot=200))
-    if told.verdict == "cannot tell":
-        assert told.value is None or "annot tell" in told.sentence
-    return told.verdict
+    return use_headline(one, score_table(one.label, one.probability, one.ids, n_boot=200)).verdict
 
 
 @pytest.mark.slow
@@ -38,7 +35,8 @@ def test_no_model_for_150_customers(tmp_path, duckdb_con):
         simulate(tmp_path / str(seed), customers=150, weeks=52, seed=seed)
         shop = open_shop(tmp_path / str(seed) / "shop.toml", con=duckdb_con)
         told.append(advice(shop, Outcome("purchase", 30), seed))
-    assert told.count("act") <= MOST, told
+    print(f"use the model: {told.count('act')} of {N_DRAWS}; all: {sorted(told)}")
+    assert told.count("act") <= MOST
 
 
 def alike(seed: int, n: int = 1500, days: int = 364) -> dict[str, pd.DataFrame]:
@@ -63,7 +61,8 @@ def test_no_model_where_nothing_tells(tmp_path, duckdb_con):
         folder.mkdir()
         shop = small.opened(folder, duckdb_con, small.day(364), **alike(seed))
         told.append(advice(shop, Outcome("purchase", 30), seed))
-    assert told.count("act") <= MOST, told
+    print(f"use the model: {told.count('act')} of {N_DRAWS}; all: {sorted(told)}")
+    assert told.count("act") <= MOST
 
 
 @pytest.mark.slow

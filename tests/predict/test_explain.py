@@ -296,6 +296,7 @@ def test_the_drivers_of_a_visit_have_their_signs_in_nearly_every_simulated_shop(
         way = found.set_index("feature").direction
         right["days_since_visit"] += way["days_since_visit"] == "higher lowers"
         right["visits_90d"] += way["visits_90d"] == "higher raises"
+    print(right)
     assert min(right.values()) >= 38
 
 
