@@ -15,6 +15,14 @@ ENGINES = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What is long on Spark is run there by `make proof` alone."""
+    for item in items:
+        if "spark" in item.nodeid and item.get_closest_marker("long_on_spark"):
+            item.add_marker("proof")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """One worker runs all Spark tests (their names say so), since one session is enough."""

@@ -53,6 +53,7 @@ def visit_shop(con, make_shop):
     )
 
 
+@pytest.mark.long_on_spark
 def test_visits_that_a_person_can_count(con, make_shop):
     table = profile.as_of(visit_shop(con, make_shop), CUTOFF)
     assert table.count().execute() == 1
@@ -78,6 +79,7 @@ def test_visits_that_a_person_can_count(con, make_shop):
     assert row["contact_support_365d"] == 0
 
 
+@pytest.mark.long_on_spark
 def test_a_day_earlier_the_link_was_not_known(con, make_shop):
     row = one(profile.as_of(visit_shop(con, make_shop), "2026-06-30T12:01:00"))
     assert (row["visits_7d"], row["visits_30d"]) == (0, 2)
@@ -119,6 +121,7 @@ def test_orders_that_a_person_can_count(con, make_shop):
     assert row["returned_share"] == pytest.approx(0.2 / 10.3)
 
 
+@pytest.mark.long_on_spark
 def test_a_customer_of_whom_nothing_is_known_has_counts_of_0_and_no_recency(con, make_shop):
     customers = pd.DataFrame({"customer_id": ["1", "9"], "birth_year": [1990, None]})
     row = one(profile.as_of(make_shop(con, {"orders": ORDERS, "customers": customers}), CUTOFF),

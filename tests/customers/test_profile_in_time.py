@@ -46,6 +46,7 @@ def test_so_they_do_on_many_shops(duckdb_con, make_shop, seed):
     the_same(duckdb_con, make_shop, seed, dict(versions=versions, late=late, sessions=sessions))
 
 
+@pytest.mark.long_on_spark
 @pytest.mark.slow
 @pytest.mark.spark
 def test_so_they_do_on_spark(spark_con, make_shop):
@@ -64,6 +65,7 @@ def test_the_comparison_sees_a_leak(duckdb_con, make_shop):
     assert all("message" in n or "opened" in n or "clicked" in n or "opt" in n for n in differing)
 
 
+@pytest.mark.long_on_spark
 @pytest.mark.parametrize("seed", [6, 7])
 def test_the_profile_of_some_is_a_part_of_the_profile_of_all(con, make_shop, make_table, seed):
     shop = make_shop(con, tables(seed, versions=seed == 6))

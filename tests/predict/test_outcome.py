@@ -48,6 +48,7 @@ def test_labels_by_hand(shop):
     assert str(label_table(shop, buys, CUTOFF).label.type()) == "int8"
 
 
+@pytest.mark.long_on_spark
 def test_everybody_known(shop):
     known = Outcome("purchase", 30, population="known")
     found = small.labels(label_table(shop, known, CUTOFF))
@@ -113,6 +114,7 @@ def test_who_can_remove_the_app(con, tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.long_on_spark
 def test_labels_do_not_change_when_the_log_grows(con, tmp_path):
     rows = [("v", None, 105, "view_item"), ("w", "ann", 90, "view_item")]
     visits = Outcome("visit", 30, active_event="visit", active_days=30)
