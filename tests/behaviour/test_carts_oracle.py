@@ -73,6 +73,7 @@ def action(draw):
     )
 
 
+@pytest.mark.long_on_spark
 @settings(
     max_examples=25,
     deadline=None,
@@ -122,6 +123,7 @@ def test_a_crowd_equals_the_walk(con, make_table, with_ids):
     assert compare(make_table, con, rows, 24) > 0.5 * n_people
 
 
+@pytest.mark.long_on_spark
 def test_the_order_of_rows_in_the_log_does_not_matter(con, make_table):
     rows = [{"event_id": f"e{i}", **row} for i, row in enumerate(crowd(200, 5, True))]
     shuffled = Random(0).sample(rows, len(rows))

@@ -33,6 +33,7 @@ def public(shared_data, tmp_path):
     return _public
 
 
+@pytest.mark.long_on_spark
 @pytest.mark.parametrize("name", FILES)
 def test_the_carts_are_those_of_a_plain_walk(public, con, name):
     shop, found = public(name, con)

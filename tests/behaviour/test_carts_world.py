@@ -10,6 +10,7 @@ from cdp_lib.behaviour import carts
 from cdp_lib.behaviour.cart_rates import share_table
 from cdp_lib.behaviour.cart_walk import ACTIONS
 
+pytestmark = pytest.mark.long_on_spark
 TRUTH = 0.40  # World.account_share: of left carts, independent of everything
 
 

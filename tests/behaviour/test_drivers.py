@@ -64,6 +64,7 @@ def test_the_effect_is_the_coefficient_of_a_regression(con, make_table):
     assert got.carts_at_stake == pytest.approx(got.effect * got.n_exposed)
 
 
+@pytest.mark.long_on_spark
 def test_like_carts_are_compared(con, make_table):
     """Planted 0.2; the plain difference would say 0.38. With 2,000 people (about 4,000 carts)
     the error is about 0.018 (0.5 / sqrt(4000 x 0.16)): asked for within 4 of it."""
@@ -75,6 +76,7 @@ def test_like_carts_are_compared(con, make_table):
     assert got.basis == "inferred"
 
 
+@pytest.mark.long_on_spark
 def test_an_effect_is_covered_as_often_as_its_interval_says(con, make_table):
     """60 logs of 80 people: coverage of 95 % within 4 binomial errors (2.8 points each)."""
     driver = Driver("account", "guest", "begin_checkout", ("begin_checkout", "account"),
