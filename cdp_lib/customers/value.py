@@ -49,8 +49,6 @@ class BgNbd:
         horizon: a number, or one a customer; an order day counts once, as in the fit.
         Source: equation 10 of the paper.
         """
-        from scipy.special import hyp2f1
-
         x, recency, age, t = _histories(frequency, recency, age, horizon)
         r, alpha, a, b = self.r, self.alpha, self.a, self.b
         if min(abs(a - 1), abs(a + b - 1)) < 1e-6:
@@ -59,7 +57,7 @@ class BgNbd:
             return sum(side.expected_orders(t, x, recency, age) for side in sides) / 2
         # Euler's transformation of the paper's 2F1: large x stands in the last parameter alone.
         z = t / (alpha + age + t)
-        kept = np.exp((a - 1) * np.log1p(-z)) * hyp2f1(a + b - 1 - r, a - 1, a + b + x - 1, z)
+        kept = np.exp((a - 1) * np.log1p(-z)) * _hyp2f1(a + b - 1 - r, a - 1, a + b + x - 1, z)
         orders = (a + b + x - 1) / (a - 1) * (1 - kept)
         return np.maximum(orders, 0.0) * self.p_alive(x, recency, age)
 
@@ -79,6 +77,24 @@ class BgNbd:
         """The log-likelihood of these histories. Source: equation 6 of the paper."""
         x, recency, age, _none = _histories(frequency, recency, age, 0.0)
         return float(_terms((self.r, self.alpha, self.a, self.b), x, recency, age)[0].sum())
+
+
+def _hyp2f1(first: float, second: float, third: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Gauss' function; where SciPy's overflows (some whole parameters), by its power series."""
+    from scipy.special import hyp2f1
+
+    value = np.asarray(hyp2f1(first, second, third, z), float)
+    odd = ~np.isfinite(value)
+    if odd.any():
+        third, z = (np.broadcast_to(part, value.shape)[odd] for part in (third, z))
+        term = total = np.ones(odd.sum())
+        for k in range(100_000):
+            term = term * (first + k) * (second + k) / ((third + k) * (k + 1)) * z
+            total = total + term
+            if (np.abs(term) <= 1e-16 * np.abs(total)).all():
+                break
+        value[odd] = total
+    return value
 
 
 def fit_bgnbd(frequency, recency, age) -> BgNbd:
