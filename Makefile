@@ -21,7 +21,7 @@ quick: $(VENV)/.ready-test  ## a short run: a small demo week and the fast tests
 	$(BIN)/cdp weekly --shop data/quick/shop.toml --out reports/quick
 	$(BIN)/pytest -n 2 -m "not proof and not spark and not browser and not slow"
 
-proof: $(VENV)/.ready-test  ## the long simulations that hold the error rates
+proof: $(VENV)/.ready-test  ## the long simulations that hold the error rates, and the long Spark tests
 	$(BIN)/pytest -n 2 -m proof
 
 lab: $(VENV)/.ready $(DEMO)  ## JupyterLab on the notebooks, kernel ready
