@@ -94,9 +94,11 @@ def assemble(
     odd = check_labels(counts, target)
     columns, aside = read_columns(raw["train"], [feature.name for feature in features], kinds)
     if not columns.names:
-        raise Refusal(
-            "features", aside, "no column can be used", "give columns that differ between rows"
-        )
+        why = sorted(set(aside.values()))
+        raise TooLittleData(
+            "features", f"{len(aside)} columns", f"none can be used ({', '.join(why)})",
+            "give columns that differ between rows, or a longer history",
+        )  # fmt: skip
     used = {feature.name: feature for feature in features}
     return Frames(
         **{role: typed(raw[role], columns) for role in ROLES},
