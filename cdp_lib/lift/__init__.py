@@ -1,0 +1,1 @@
+"""Did it work: how to design, draw and read out an experiment."""
