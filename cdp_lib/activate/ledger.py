@@ -45,6 +45,7 @@ _TABLES = {
         "contact_cost": "DOUBLE",
         "incentive_cost": "DOUBLE",
         "why_no_holdout": "VARCHAR",
+        "global_share": "DOUBLE",
         "counts": "VARCHAR",
         "request": "VARCHAR",
         "folder": "VARCHAR",
@@ -87,6 +88,7 @@ class Experiment:
     - `stratified_by`: the column whose values are strata; None where each unit draws alone
     - `contact_cost`, `incentive_cost`: money per delivery, and per incentive used
     - `why_no_holdout`: the reason given where nobody is held out
+    - `global_share`: share of the global holdout, whom it left out
     - `counts`: how many customers were asked for, and how many left out for what (JSON)
     - `request`: SHA-256 of what was asked for, which tells a repeat
     - `folder`, `files`: where the files lie, from the shop's folder, and their SHA-256 (JSON)
@@ -107,6 +109,7 @@ class Experiment:
     contact_cost: float = 0.0
     incentive_cost: float = 0.0
     why_no_holdout: str | None = None
+    global_share: float = 0.0
     counts: Mapping[str, int] | None = None
     request: str = ""
     folder: str = ""
@@ -268,7 +271,7 @@ def _row(experiment: Experiment) -> dict:
     for name in ("arms", "counts", "files"):
         # The order of the arms is the order of their ranges.
         row[name] = json.dumps(dict(row[name] or {}))
-    for name in ("window_days", "contact_cost", "incentive_cost"):
+    for name in ("window_days", "contact_cost", "incentive_cost", "global_share"):
         row[name] = float(row[name])
     return {name: row.get(name) for name in _TABLES["experiments"]}
 

@@ -25,9 +25,7 @@ def write_list(table: pd.DataFrame, folder: str | Path, name: str) -> Path | Non
     """
     if "customer_id" not in table.columns:
         raise Refusal("table", list(table.columns), "has no customer_id", "name the id customer_id")
-    if not _NAME.fullmatch(name):
-        fix = "use letters, digits, _ and -"
-        raise Refusal("name", name, "cannot be a file's name", fix)
+    check_name(name)
     if not str(folder):
         return None
     folder = Path(folder)
@@ -45,6 +43,12 @@ def write_list(table: pd.DataFrame, folder: str | Path, name: str) -> Path | Non
     finally:
         Path(written).unlink(missing_ok=True)
     return path
+
+
+def check_name(name: str, place: str = "name") -> None:
+    """Refuse a name that could leave its folder or confuse a shell."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise Refusal(place, name, "cannot be a file's name", "use letters, digits, _ and -")
 
 
 def harmless(value: object) -> object:

@@ -22,11 +22,13 @@ class Settings:
     session_gap_minutes: idle minutes that end a visit, where the shop gives no session id.
     idle_hours: idle hours after which a cart counts as abandoned.
     free_shipping_threshold: goods value from which shipping is free, or None.
+    global_holdout: share of customers, drawn at random, whom no audience may touch.
     """
 
     session_gap_minutes: float = 30
     idle_hours: float = 24
     free_shipping_threshold: float | None = None
+    global_holdout: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,9 @@ def _settings(given: Mapping[str, object]) -> Settings:
     above("settings.idle_hours", settings.idle_hours, 0)
     if settings.free_shipping_threshold is not None:
         at_least("settings.free_shipping_threshold", settings.free_shipping_threshold, 0)
+    if not 0 <= settings.global_holdout <= 0.5:
+        fix = "write 0.05 to leave a twentieth alone"
+        raise Refusal("settings.global_holdout", settings.global_holdout, "not in [0, 0.5]", fix)
     return settings
 
 
