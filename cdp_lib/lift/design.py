@@ -14,7 +14,7 @@ from math import ceil, isfinite
 
 import pandas as pd
 
-from cdp_lib.checks import Refusal, above, at_least
+from cdp_lib.checks import Refusal, TooLittleData, above, at_least
 from cdp_lib.lift.history import History, history
 from cdp_lib.lift.power import (
     conversion_mde,
@@ -24,15 +24,15 @@ from cdp_lib.lift.power import (
     ratio_sd,
     sample_size,
     skew_error,
+    trusted,
 )
 
 __all__ = [
     "HOLDOUTS", "History", "conversion_mde", "conversion_sd", "history", "mde", "plan_sentence",
-    "plan_table", "power", "ratio_sd", "sample_size", "skew_error",
+    "plan_table", "power", "ratio_sd", "sample_size", "skew_error", "trusted",
 ]  # fmt: skip
 
 HOLDOUTS = (0.05, 0.10, 0.20, 0.30, 0.50)
-TRUSTED = 0.01  # the normal law's power is off by no more than this
 WAVE_DAYS = 7
 
 
@@ -56,7 +56,8 @@ def plan_table(
     week), mde, rel_mde (after one wave), weeks (waves needed; null where more than `max_weeks`),
     known_after_days, known_on, units_held_out (until then), forgone (the effect that those held
     out do without until then, in the metric's unit), normal_error (what the heavy tail takes off
-    or adds to the power at that size), trusted (whether that is at most 0.01). Raises Refusal.
+    or adds to the power then), trusted (whether the arms of one wave are large enough for its mde
+    to be right; see `power.trusted`). Raises Refusal.
     """
     wanted = past.mean * rel_lift if abs_lift is None else abs_lift
     if not isfinite(wanted) or wanted == 0:
@@ -64,17 +65,17 @@ def plan_table(
     n = past.n_units if units_per_week is None else units_per_week
     above("units_per_week", n, 0)
     at_least("max_weeks", max_weeks, 1)
-    r2 = past.cuped_r2 if use_cuped else 0.0
+    r2, skew = past.cuped_r2 if use_cuped else 0.0, _finite(past.skewness)
     rows = []
     for holdout in holdouts:
-        needed = sample_size(wanted, past.sd, holdout, alpha, power, r2) if past.sd > 0 else 4
+        needed = _needed(past, wanted, holdout, alpha, power, r2)
         weeks = ceil(needed / n)
         known = weeks <= max_weeks
         days = (weeks - 1) * WAVE_DAYS + past.window_days if known else None
         arms = n * (1 - holdout), n * holdout
-        smallest = mde(*arms, past.sd, alpha, power, r2)
+        smallest = mde(*arms, past.sd, alpha, power, r2, skewness=skew)
         final = tuple(weeks * arm for arm in arms)
-        off = skew_error(*final, wanted, past.sd, past.skewness, alpha, r2)
+        off = skew_error(*final, wanted, past.sd, skew, alpha, r2)
         rows.append(
             {
                 "holdout": holdout,
@@ -88,7 +89,7 @@ def plan_table(
                 "units_held_out": final[1] if known else None,
                 "forgone": wanted * final[1] if known else None,
                 "normal_error": off,
-                "trusted": abs(off) <= TRUSTED,
+                "trusted": trusted(*arms, skew),
             }
         )
     table = pd.DataFrame(rows)
@@ -105,6 +106,19 @@ def plan_sentence(plan: pd.DataFrame, chosen: float = 0.10, other: float = 0.05)
     first, second = (_row(plan, holdout) for holdout in (chosen, other))
     start = f"With {_percent(chosen)} held out {_when(first)}"
     return f"{start}; with {_percent(other)} {_when(second, short=True)}."
+
+
+def _needed(past, wanted, holdout, alpha, power, r2) -> int:
+    if not past.sd > 0:
+        raise TooLittleData(
+            "history", past.metric, "the metric does not vary", "take a longer window"
+        )
+    skew = _finite(past.skewness)
+    return sample_size(wanted, past.sd, holdout, alpha, power, r2, skewness=skew)
+
+
+def _finite(skewness: float) -> float:
+    return skewness if isfinite(skewness) else 0.0
 
 
 def _row(plan: pd.DataFrame, holdout: float) -> pd.Series:
