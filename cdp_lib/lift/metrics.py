@@ -18,7 +18,8 @@ class Metric:
     name: what it is called. kind: conversion (0 or 1 a unit), revenue or margin (money a unit),
     mean (any number a unit) or ratio (sum of `column` over sum of `per`). column: of the unit
     table. per: denominator of a ratio. higher_is: better, or worse for a guardrail. guardrail:
-    harm here stops an arm whatever else it does. money: a ratio of money, such as basket value.
+    harm here beyond `tolerance` a unit stops an arm whatever else it does. money: a ratio of money,
+    such as basket value.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Metric:
     higher_is: str = "better"
     guardrail: bool = False
     money: bool = False
+    tolerance: float = 0.0
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -56,7 +58,7 @@ def parse(place: str, given: object) -> tuple[Metric, ...]:
     """The metrics of shop.toml: `{ visit = "conversion", spend = "revenue" }`.
 
     A value is a kind, the name being the column; or a table with `kind` and any of `column`,
-    `per`, `higher_is` ("better" or "worse") and `guardrail`. Raises Refusal.
+    `per`, `higher_is` ("better" or "worse"), `guardrail`, `tolerance` and `money`. Raises Refusal.
     """
     if not isinstance(given, Mapping) or not given:
         fix = 'write metrics = { visit = "conversion", spend = "revenue" }'
@@ -68,7 +70,7 @@ def _metric(place: str, name: str, spec: object) -> Metric:
     fields = {"kind": spec} if isinstance(spec, str) else spec
     if not isinstance(fields, Mapping):
         raise Refusal(place, spec, "not a metric", f'write {name} = "conversion"')
-    known = ("kind", "column", "per", "higher_is", "guardrail", "money")
+    known = ("kind", "column", "per", "higher_is", "guardrail", "money", "tolerance")
     for key in fields:
         one_of(place, key, known)
     one_of(f"{place}.kind", fields.get("kind"), KINDS)
@@ -83,7 +85,7 @@ def _metric(place: str, name: str, spec: object) -> Metric:
         raise Refusal(place, dict(fields), "a ratio, and only a ratio, needs `per`", fix)
     return Metric(
         name, fields["kind"], fields.get("column", name), fields.get("per"), higher, harmful,
-        bool(fields.get("money", False)),
+        bool(fields.get("money", False)), float(fields.get("tolerance", 0.0)),
     )  # fmt: skip
 
 
@@ -92,10 +94,13 @@ SHOP = (
     Metric("margin", "margin", "margin"),
     Metric("conversion", "conversion", "converted"),
     Metric("orders", "mean", "n_orders"),
-    Metric("basket value", "ratio", "revenue", per="n_orders", money=True),
-    Metric("opt-outs", "conversion", "opted_out", higher_is="worse", guardrail=True),
-    Metric("app removals", "conversion", "removed_app", higher_is="worse", guardrail=True),
-    Metric("support contacts", "mean", "n_support", higher_is="worse", guardrail=True),
-    Metric("returned pieces", "mean", "n_returned", higher_is="worse", guardrail=True),
+    Metric("basket_value", "ratio", "revenue", per="n_orders", money=True),
+    # Each message costs some opt-outs; two in a hundred of those drawn are too many.
+    Metric(
+        "opt_outs", "conversion", "opted_out", higher_is="worse", guardrail=True, tolerance=0.02
+    ),
+    Metric("app_removals", "conversion", "removed_app", higher_is="worse", guardrail=True),
+    Metric("support_contacts", "mean", "n_support", higher_is="worse", guardrail=True),
+    Metric("returned_pieces", "mean", "n_returned", higher_is="worse", guardrail=True),
 )
 """What is read of a shop's own experiments, so far as the shop has the columns; the first leads."""
