@@ -17,8 +17,6 @@ rows. For a unit with very many (a robot, an id that everybody shares) the pairs
 their square; there the second fact makes the step a running maximum, which stays linear.
 """
 
-from dataclasses import replace
-
 import ibis
 import ibis.expr.types as ir
 
@@ -26,8 +24,6 @@ from cdp_lib.behaviour.funnel_plan import Plan
 
 # A unit with more rows than this in the later steps goes by the running maximum.
 BUSY = 2_000
-# Rows of a large log that are looked at to find such units.
-SHOWN = 500_000
 
 
 def chains(plan: Plan, busy: bool, previous: bool = False) -> list[ir.Table]:
@@ -51,7 +47,7 @@ def chains(plan: Plan, busy: bool, previous: bool = False) -> list[ir.Table]:
     breaks = _breaks(plan)
     crowd = _crowd(plan) if busy else None
     for k in range(1, len(plan.steps)):
-        rows = plan.rows(plan.steps[k])
+        rows = plan.rows_of(k)
         if breaks is not None:
             rows = _carry(breaks, rows, plan.keys, strict=True)
         if crowd is None:
@@ -78,13 +74,7 @@ def has_crowd(plan: Plan) -> bool:
     # With "every" each pair of a start and a row counts, so they are formed all the same.
     if plan.attempts == "every" or not plan.ordered:
         return False
-    events, share = plan.events, 1.0
-    if ibis.get_backend(events).name == "duckdb":
-        # A part of the log shows who is in a crowd; a miss costs time, never exactness.
-        share = max(0.01, min(1.0, SHOWN / max(1, events.count().execute())))
-    if share < 1:
-        events = events.sample(share, method="block")
-    return bool(_crowd(replace(plan, events=events), share).count().execute())
+    return bool(_crowd(plan).count().execute())
 
 
 def last_break(plan: Plan) -> ir.Table | None:
@@ -93,11 +83,15 @@ def last_break(plan: Plan) -> ir.Table | None:
     return None if breaks is None else breaks.group_by(plan.keys).agg(broken=breaks.broken.max())
 
 
-def _crowd(plan: Plan, share: float = 1) -> ir.Table:
+def _crowd(plan: Plan) -> ir.Table:
     # Rows that no step will take in the end may count too: that costs time, never exactness.
-    rows = plan.serving(plan.steps[1:])
-    counted = rows.group_by(unit=rows[plan.unit]).agg(n_rows=rows.count())
-    return counted.filter(counted.n_rows > BUSY * share).select("unit")
+    if plan.later is None:
+        rows = plan.serving(plan.steps[1:])
+        rows = rows.select(unit=rows[plan.unit])
+    else:
+        rows = plan.later
+    counted = rows.group_by("unit").agg(n_rows=rows.count())
+    return counted.filter(counted.n_rows > BUSY).select("unit")
 
 
 def _breaks(plan: Plan) -> ir.Table | None:
@@ -111,9 +105,11 @@ def _by_join(plan: Plan, k: int, reached: ir.Table, rows: ir.Table) -> ir.Table:
     """Every pair of a chain and a row of step k that may follow it."""
     # The rows come narrower than the starts and nothing is worked out on them before the join:
     # of two sides it takes for equally long, DuckDB then hashes the rows, which are few.
-    span = rows.t // plan.window
-    rows = rows.mutate(span=ibis.array([span, span - 1]).unnest())
-    begun = reached.select(*plan.keys, "start", at=reached.t, span=reached.start // plan.window)
+    # A remainder is whole numbers throughout; a quotient would go by way of floats.
+    span = rows.t - rows.t % plan.window
+    rows = rows.mutate(span=ibis.array([span, span - plan.window]).unnest())
+    begun_in = reached.start - reached.start % plan.window
+    begun = reached.select(*plan.keys, "start", at=reached.t, span=begun_in)
     return _allowed(plan, k, rows.join(begun, [*plan.keys, "span"]))
 
 

@@ -54,7 +54,7 @@ class Plan:
     `unit`, `hold` and `by` are columns of `events`, `window` and `within` are microseconds,
     `strict(k)` says that step k must come later than step k - 1 and not at the same instant,
     `weekly` that each unit is counted once in every ISO week in which it starts, `cut` that there
-    may be rows at or after `as_of`.
+    may be rows at or after `as_of`. `later`: `later_rows`, where the engine keeps them.
     """
 
     events: ir.Table
@@ -69,6 +69,7 @@ class Plan:
     as_of: datetime
     weekly: bool = False
     cut: bool = True
+    later: ir.Table | None = None
 
     @property
     def units(self) -> list[str]:
@@ -103,25 +104,39 @@ class Plan:
         """The rows of a step: the key columns, `t`, and for a starting step `value` if `by`."""
         return self.any_rows([step], starts)
 
+    def rows_of(self, k: int) -> ir.Table:
+        """The rows of a step after the first: the key columns and `t`."""
+        if self.later is None:
+            return self.rows(self.steps[k])
+        return self.later.filter(self.later[f"serves_{k}"]).select(*self.keys, "t")
+
+    def later_rows(self) -> ir.Table:
+        """The rows of all steps but the first, in one scan: columns as in `rows_of`, and for each
+        step `serves_1` … whether the row is one of its own.
+        """
+        steps = self.steps[1:]
+        chosen = self.known(self.serving(steps))
+        serves = {f"serves_{k}": _serves(chosen, step) for k, step in enumerate(steps, 1)}
+        return self._narrow(chosen, serves)
+
     def any_rows(self, steps: Sequence[Step], starts: bool = False) -> ir.Table:
         """The rows that serve any of these steps, in one scan; columns as in `rows`."""
         chosen = self.known(self.serving(steps))
-        columns = {"unit": chosen[self.unit]}
-        if self.hold:
-            columns["held"] = chosen[self.hold]
-        columns["t"] = micros(chosen.occurred_at)
-        if starts and self.by:
-            columns["value"] = chosen[self.by]
-        table = chosen.select(**columns)
+        value = {"value": chosen[self.by]} if starts and self.by else {}
+        return self._narrow(chosen, value, starts)
+
+    def _narrow(
+        self, chosen: ir.Table, further: dict[str, ir.Value], starts: bool = False
+    ) -> ir.Table:
+        held = {"held": chosen[self.hold]} if self.hold else {}
+        unit, t = chosen[self.unit], micros(chosen.occurred_at)
+        table = chosen.select(unit=unit, **held, t=t, **further)
         return self._in_weeks(table, starts) if self.weekly else table
 
     def serving(self, steps: Sequence[Step]) -> ir.Table:
         """The events that serve any of these steps, whole and unchecked."""
         events = self.events
-        serves = [
-            reduce(and_, _conditions(events, step), events.event == step.event) for step in steps
-        ]
-        return events.filter(reduce(or_, serves))
+        return events.filter(reduce(or_, [_serves(events, step) for step in steps]))
 
     def known(self, events: ir.Table) -> ir.Table:
         """The events that the funnel reads: with a unit, a held value, and before `as_of`."""
@@ -258,6 +273,10 @@ def _check_column(place: str, column: str, events: ir.Table) -> None:
     if place == "unit" and column == "person_id" and column not in events.columns:
         raise Refusal("unit", "person", "events carry no person_id", "pass shop.journeys")
     one_of(place, column, events.columns)
+
+
+def _serves(events: ir.Table, step: Step) -> ir.BooleanValue:
+    return reduce(and_, _conditions(events, step), events.event == step.event)
 
 
 def _conditions(events: ir.Table, step: Step) -> list[ir.BooleanValue]:

@@ -17,11 +17,6 @@ from cdp_lib.tables.engine import quick_planning
 ROWS_PER_PASS = {"streamed": 150_000_000, "kept": 30_000_000}
 
 
-def furthest(plan: Plan) -> ir.Table:
-    """A row per unit (or attempt): the unit, `depth`, `start`, `reached_at`, `open`, `value`."""
-    return _furthest(plan, busy=chains.has_crowd(plan))
-
-
 def depth_counts(plan: Plan, partitions: int | str) -> pd.DataFrame:
     """Units (or attempts) by depth, and by `value` if asked for: `depth`, `n`, `open`.
 
@@ -34,27 +29,32 @@ def depth_counts(plan: Plan, partitions: int | str) -> pd.DataFrame:
     alone = duckdb and plan.ordered and not (plan.by or plan.weekly)
     streamed = alone and plan.attempts != "every"
     parts = _n_partitions(plan, partitions, streamed) if duckdb else 1
-    busy = chains.has_crowd(plan)
     counts = _counts_alone if alone else _counts_by_value
     frames = []
     for part in range(parts):
         mine = plan.events
         if parts > 1:
             mine = mine.filter(_hash(mine[plan.unit]) % parts == part)
-        frames.append(counts(replace(plan, events=mine), busy))
+        frames.append(counts(replace(plan, events=mine)))
     return pd.concat(frames, ignore_index=True)
 
 
-def _counts_by_value(plan: Plan, busy: bool) -> pd.DataFrame:
-    table = _furthest(plan, busy)
+def _counts_by_value(plan: Plan) -> pd.DataFrame:
+    table = furthest(plan)
     key = ["value", "depth"] if plan.by or plan.weekly else ["depth"]
     counted = table.group_by(key).agg(n=table.count(), open=table.open.cast("int64").sum())
     return counted.to_pandas()
 
 
-def _counts_alone(plan: Plan, busy: bool) -> pd.DataFrame:
+def _counts_alone(plan: Plan) -> pd.DataFrame:
     """The same without a breakdown, which needs no row for a unit that went nowhere."""
-    reached = chains.chains(plan, busy)
+    # The rows of the later steps are few, so one scan for all of them is worth keeping.
+    with plan.later_rows().cache() as later:
+        return _counts_of(replace(plan, later=later))
+
+
+def _counts_of(plan: Plan) -> pd.DataFrame:
+    reached = _chained(plan)
     broken = chains.last_break(plan)
     who = [*plan.keys, "start"] if plan.attempts == "every" else plan.units
     counts = []
@@ -83,11 +83,11 @@ def _counts_alone(plan: Plan, busy: bool) -> pd.DataFrame:
     return pd.DataFrame({"depth": table.index + 1, "n": stopped, "open": table["open"]})
 
 
-def _furthest(plan: Plan, busy: bool) -> ir.Table:
+def furthest(plan: Plan) -> ir.Table:
     """A row per unit (or attempt): the unit, `depth`, `start`, `reached_at`, `open`, `value`."""
     each = plan.attempts == "every"
     attempt = [*plan.keys, "start"] if each else plan.keys
-    tables = _ends(plan, busy)
+    tables = _ends(plan)
     ends = ibis.union(*tables)
     # Openness rides on depth, so that counting needs no more than one maximum per unit.
     best = ends.group_by(attempt).agg(
@@ -113,9 +113,13 @@ def _furthest(plan: Plan, busy: bool) -> ir.Table:
     return best if each or not plan.hold else _over_held(plan, best)
 
 
-def _ends(plan: Plan, busy: bool) -> list[ir.Table]:
+def _chained(plan: Plan) -> list[ir.Table]:
+    return chains.chains(plan, chains.has_crowd(plan))
+
+
+def _ends(plan: Plan) -> list[ir.Table]:
     """Per step (k from 0) the attempts that reached it: keys, `start`, `t`, `k`, `open` there."""
-    reached = chains.chains(plan, busy) if plan.ordered else anyorder.reached(plan)
+    reached = _chained(plan) if plan.ordered else anyorder.reached(plan)
     broken = chains.last_break(plan)
     ends = []
     for k, table in enumerate(reached):
