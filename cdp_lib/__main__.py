@@ -1,4 +1,4 @@
-"""The command line: `cdp check`, `cdp simulate`, `cdp weekly`, `cdp run`, `cdp version`."""
+"""The command line: `cdp check`, `simulate`, `weekly`, `run`, `ledger`, `version`."""
 
 import sys
 from pathlib import Path
@@ -128,6 +128,41 @@ def run(
     typer.echo(page)
     if executed.status == "failed":
         raise typer.Exit(1)
+
+
+ledger = typer.Typer(help="The ledger: what was sent, and who was held out.", no_args_is_help=True)
+app.add_typer(ledger, name="ledger")
+
+
+@ledger.command()
+def show(shop: ShopPath) -> None:
+    """List the experiments of a shop's ledger; it names nobody."""
+    from cdp_lib.activate.ledger import ledger_of
+    from cdp_lib.activate.ledger_check import summary
+    from cdp_lib.tables.config import read_shop_file
+
+    rows = summary(ledger_of(read_shop_file(shop)))
+    typer.echo("Nothing has been sent." if rows.empty else rows.to_string(index=False, na_rep="–"))
+
+
+@ledger.command()
+def verify(
+    shop: ShopPath,
+    ids: Annotated[bool, typer.Option(help="Also print each row; it names customers.")] = False,
+) -> None:
+    """Derive every assignment again and account for every delivery; exit status 1 on a problem."""
+    from cdp_lib.activate.ledger import ledger_of
+    from cdp_lib.activate.ledger_check import problems, summary
+    from cdp_lib.tables.config import read_shop_file
+
+    opened = ledger_of(read_shop_file(shop))
+    found, rows = problems(opened), summary(opened)
+    if not found.empty:
+        counted = found.groupby(["experiment_id", "problem"], sort=False).size()
+        typer.echo((found if ids else counted.rename("rows").reset_index()).to_string(index=False))
+        raise typer.Exit(1)
+    units = int((rows.n_treated + rows.n_holdout).sum())
+    typer.echo(f"{len(rows):,} experiments, {units:,} assignments derived again: all as recorded.")
 
 
 @app.command()

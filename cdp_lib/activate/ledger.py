@@ -26,6 +26,7 @@ import pandas as pd
 
 from cdp_lib.checks import Refusal
 from cdp_lib.tables import Shop
+from cdp_lib.tables.config import ShopFile
 
 FILE = "workbench.duckdb"
 _TABLES = {
@@ -247,7 +248,7 @@ class Ledger:
         time.sleep(0.02)
 
 
-def ledger_of(shop: Shop) -> Ledger:
+def ledger_of(shop: Shop | ShopFile) -> Ledger:
     """The ledger of a shop: workbench.duckdb beside its shop.toml."""
     return Ledger(shop.path.parent / FILE)
 
