@@ -36,7 +36,7 @@ def width(information: float | np.ndarray, alpha: float = 0.05) -> np.ndarray:
     information: share of what it was tuned for; it may pass 1. NaN where it is not above 0.
 
     >>> width(1.0).round(2).item(), width(0.1).round(2).item()
-    (3.03, 3.84)
+    (3.04, 3.86)
     """
     r = np.asarray(information, float) * tuning(alpha)
     with np.errstate(invalid="ignore", divide="ignore"):
