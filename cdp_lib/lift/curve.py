@@ -73,7 +73,7 @@ def curve(
                     "high": lift + 1.959963984540054 * se,
                     "se": se,
                 }
-            )  # fmt: skip
+            )
         )
     columns = ["arm", "day", "abs_lift", "low", "high", "se"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)

@@ -1,4 +1,4 @@
-"""The effect of an arm on a metric, intention to treat, with tea-tasting's statistics.
+"""The effect of an arm on a metric, intention to treat, from tea-tasting's aggregates.
 
 Welch's t interval for a difference of means, the delta method for a ratio of means (Deng, Knoblich
 and Lu 2018) and for a relative lift (on the log scale), CUPED where there are covariates.
@@ -79,45 +79,76 @@ def effect(
 def _compared(
     control: Sums, treated: Sums, metric: Metric, covariate: str | None, alpha: float
 ) -> Effect:
-    import tea_tasting
+    from scipy import special
 
     few = Effect(control.n, treated.n)
     means = [_mean(part, metric) for part in (control, treated)]
     if min(control.n, treated.n) < 2 or not all(map(math.isfinite, means)):
         return few
-    test = tea_tasting.RatioOfMeans(
-        metric.column, metric.per, covariate, alternative="two-sided", equal_var=False,
-        use_t=True, confidence_level=1 - alpha,
-    )  # fmt: skip
     names = [*metric.columns, *([covariate] if covariate else [])]
     both = _aggregates(control, names), _aggregates(treated, names)
-    everyone = both[0] + both[1]
-    slope = test._covariate_coef(everyone.with_zero_div())
-    spread = [max(test._metric_var(part, slope), 0.0) / part.count() for part in both]
-    se = math.sqrt(sum(spread))
-    # All units alike, or all but for rounding: there is no spread to build an interval from.
-    if not se > 1e-12 * max(map(abs, means)):
-        return replace(
-            few, mean_control=means[0], mean_treated=means[1], abs_lift=means[1] - means[0]
+    slope, middle = 0.0, 0.0
+    if covariate:
+        everyone = both[0] + both[1]
+        known = everyone.var(covariate)
+        slope = (
+            everyone.ratio_cov(metric.column, metric.per, covariate, None) / known if known else 0.0
         )
-    found = test.analyze_aggregates(*both)
-    weight = [v**2 / (part.n - 1) for v, part in zip(spread, (control, treated), strict=True)]
-    positive = found.control > 0 and found.treatment > 0
+        middle = everyone.mean(covariate)
+    mean, spread = [], []
+    for value, part in zip(means, both, strict=True):
+        variance = part.ratio_var(metric.column, metric.per)
+        if covariate:
+            along = part.ratio_cov(metric.column, metric.per, covariate, None)
+            variance += slope**2 * part.var(covariate) - 2 * slope * along
+            value -= slope * (part.mean(covariate) - middle)
+        mean.append(value)
+        spread.append(max(variance, 0.0) / part.count())
+    lift, se = mean[1] - mean[0], math.sqrt(sum(spread))
+    # All units alike, or all but for rounding: there is no spread to build an interval from.
+    if not se > 1e-12 * max(map(abs, mean)):
+        return replace(few, mean_control=mean[0], mean_treated=mean[1], abs_lift=lift)
+    degrees = _degrees(spread, control, treated)
+    half = se * float(special.stdtrit(degrees, 1 - alpha / 2))
     return Effect(
         n_control=control.n,
         n_treated=treated.n,
-        mean_control=float(found.control),
-        mean_treated=float(found.treatment),
-        abs_lift=float(found.effect_size),
-        low=float(found.effect_size_ci_lower),
-        high=float(found.effect_size_ci_upper),
-        rel_lift=float(found.rel_effect_size) if positive else NAN,
-        rel_low=float(found.rel_effect_size_ci_lower) if positive else NAN,
-        rel_high=float(found.rel_effect_size_ci_upper) if positive else NAN,
+        mean_control=mean[0],
+        mean_treated=mean[1],
+        abs_lift=lift,
+        low=lift - half,
+        high=lift + half,
         se=se,
-        degrees=se**4 / sum(weight),
-        pvalue=float(found.pvalue),
+        degrees=degrees,
+        pvalue=float(2 * special.stdtr(degrees, -abs(lift) / se)),
+        **_relative(mean, spread, control, treated, alpha),
     )
+
+
+def _relative(
+    mean: Sequence[float], spread: Sequence[float], control: Sums, treated: Sums, alpha: float
+) -> dict[str, float]:
+    """The relative lift; its interval is symmetric on the log scale, where the error is small."""
+    from scipy import special
+
+    if not min(mean) > 0:
+        return {}
+    logged = [v / m**2 for v, m in zip(spread, mean, strict=True)]
+    degrees = _degrees(logged, control, treated)
+    reach = math.sqrt(sum(logged)) * float(special.stdtrit(degrees, 1 - alpha / 2))
+    ratio = mean[1] / mean[0]
+    # Far beyond any use: the interval would overflow.
+    reach = min(reach, 700.0)
+    return {
+        "rel_lift": ratio - 1,
+        "rel_low": ratio * math.exp(-reach) - 1,
+        "rel_high": ratio * math.exp(reach) - 1,
+    }
+
+
+def _degrees(spread: Sequence[float], control: Sums, treated: Sums) -> float:
+    parts = (v**2 / (part.n - 1) for v, part in zip(spread, (control, treated), strict=True))
+    return sum(spread) ** 2 / sum(parts)
 
 
 def _mean(part: Sums, metric: Metric) -> float:
