@@ -162,7 +162,8 @@ def verify(
         typer.echo((found if ids else counted.rename("rows").reset_index()).to_string(index=False))
         raise typer.Exit(1)
     units = int((rows.n_treated + rows.n_holdout).sum())
-    typer.echo(f"{len(rows):,} experiments, {units:,} assignments derived again: all as recorded.")
+    count = f"{len(rows):,} experiment{'' if len(rows) == 1 else 's'}"
+    typer.echo(f"{count}, {units:,} assignments derived again: all as recorded.")
 
 
 @app.command()
