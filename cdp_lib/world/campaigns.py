@@ -82,8 +82,32 @@ def apply(
     """The carts with extras appended and later purchases removed, each cart's discount rate,
     whether a cart's first visit never took place, and the effects.
     """
-    rate = buying_rate(world, people, law.of_person(people))
-    response, effect = draw_effects(world, people, rate > world.often_per_day, draw, rng)
+    often = buys_often(world, law, people)
+    response, effect = draw_effects(world, people, often, draw, rng)
+    return respond(
+        world, goods, law, people, clock, carts, coupon, draw, response, effect, rng
+    )  # fmt: skip
+
+
+def buys_often(world: World, law: Leaving, people: People) -> np.ndarray:
+    """Who buys often enough to be `sure` where a campaign does not move them."""
+    return buying_rate(world, people, law.of_person(people)) > world.often_per_day
+
+
+def respond(
+    world: World,
+    goods: Catalogue,
+    law: Leaving,
+    people: People,
+    clock: Clock,
+    carts: Carts,
+    coupon: np.ndarray,
+    draw: Draw,
+    response: np.ndarray,
+    effect: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[Carts, np.ndarray, np.ndarray, Effects]:
+    """As `apply`, for effects that are known."""
     n, n_rows = len(carts), len(draw.person)
     if not n_rows:
         return carts, coupon, np.zeros(n, bool), Effects(response, *[effect] * 5)

@@ -220,7 +220,14 @@ def draw_chunk(
     led = replies.visit >= 0
     entry[replies.visit[led]] = messages.TOUCHPOINT[sent.channel[led]]
     sessions = draw_sessions(
-        world, people, visits, carts, account_at, entry, number << 20, streams["sessions"]
+        world,
+        people,
+        visits,
+        carts,
+        account_at,
+        entry,
+        numbered(number, np.arange(len(people)), 20),
+        streams["sessions"],
     )
     skus = log.draw_skus(goods, people, carts, streams["log"])
     rows = log.write_log(goods, people, visits, carts, skus, sessions, streams["log"])

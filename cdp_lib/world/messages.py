@@ -59,49 +59,85 @@ def draw_phases(n: int, rng: np.random.Generator) -> np.ndarray:
     return rng.integers(0, MEMORY_WEEKS, n)
 
 
+@dataclass(frozen=True)
+class Mailing:
+    """Where the sending stands before a week, a row a person; the arrays are written to.
+
+    `opted` (n, CHANNELS): who may be reached. `recent` (MEMORY_WEEKS, n): messages by week, week w
+    at w modulo MEMORY_WEEKS. `phase`: of the newsletters. `account_at`: settled, in days.
+    """
+
+    opted: np.ndarray
+    recent: np.ndarray
+    phase: np.ndarray
+    account_at: np.ndarray
+
+    def message(
+        self,
+        world: World,
+        people: People,
+        campaign: int,
+        channel: int,
+        who: np.ndarray,
+        when: np.ndarray,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, ...]:
+        """One message to each of `who`, at `when`: columns of `Sent`. Some opt out at it."""
+        n = len(people)
+        odds = world.opt_out_bias + world.opt_out_per_message * self.recent.sum(axis=0)
+        leaves = who & (people.end > when) & (rng.random(n) < 1 / (1 + np.exp(-odds)))
+        gone = when + rng.uniform(*OPT_OUT_AFTER, n)
+        self.opted[leaves, channel] = False
+        self.recent[int(when.flat[0] // 7) % MEMORY_WEEKS] += who
+        rows = np.flatnonzero(who)
+        size = len(rows)
+        out = np.where(leaves, gone, np.nan)
+        return np.full(size, campaign), rows, np.full(size, channel), when[rows], out[rows]
+
+    def newsletters(
+        self, world: World, people: People, week: int, rng: np.random.Generator
+    ) -> list[tuple[np.ndarray, ...]]:
+        """The newsletters of a week, by mail and by push: columns of `Sent` for each."""
+        n, sent = len(people), []
+        every = np.array([weeks for _, weeks in PRESSURE])[people.pressure]
+        due = (week + self.phase) % every == 0
+        for channel, offset in ((EMAIL, 0.0), (PUSH, PUSH_LATER)):
+            when = week * 7 + NEWSLETTER_HOUR + offset + rng.random(n) * NEWSLETTER_SPREAD
+            who = due & self.opted[:, channel] & (self.account_at < when)
+            sent.append(self.message(world, people, NEWSLETTER, channel, who, when, rng))
+        return sent
+
+
 def send(
     world: World, people: People, account_at: np.ndarray, weeks: int, rng: np.random.Generator
 ) -> tuple[Sent, Draw, np.ndarray]:
     """All messages, all draws into arms, and who is opted in to which channel at the end."""
     n = len(people)
-    opted, recent = people.opt_in.copy(), np.zeros((MEMORY_WEEKS, n), int)
-    phase = draw_phases(n, rng)
-    every = np.array([weeks for _, weeks in PRESSURE])[people.pressure]
+    recent = np.zeros((MEMORY_WEEKS, n), int)
+    post = Mailing(people.opt_in.copy(), recent, draw_phases(n, rng), account_at)
     times = campaign_times(world, weeks)
     by_week = {int(t // 7): c for c, t in enumerate(times)}
     sent, drawn = [], []
-
-    def message(campaign: int, channel: int, who: np.ndarray, when: np.ndarray, week: int) -> None:
-        odds = world.opt_out_bias + world.opt_out_per_message * recent.sum(axis=0)
-        leaves = who & (people.end > when) & (rng.random(n) < 1 / (1 + np.exp(-odds)))
-        gone = when + rng.uniform(*OPT_OUT_AFTER, n)
-        opted[leaves, channel] = False
-        recent[week % MEMORY_WEEKS] += who
-        rows = np.flatnonzero(who)
-        size = len(rows)
-        out = np.where(leaves, gone, np.nan)
-        columns = (np.full(size, campaign), rows, np.full(size, channel), when[rows], out[rows])
-        sent.append(columns)
-
     for week in range(weeks):
         recent[week % MEMORY_WEEKS] = 0
         if week in by_week:
             c = by_week[week]
             channel = CHANNELS.index(world.campaigns[c].channel)
-            can = (account_at < times[c]) & opted[:, channel]
+            can = (account_at < times[c]) & post.opted[:, channel]
             treated = rng.random(n) >= world.holdout_share
             rows = np.flatnonzero(can)
             drawn.append((np.full(len(rows), c), rows, treated[rows], np.full(len(rows), times[c])))
-            message(c, channel, can & treated, np.full(n, times[c]), week)
-        due = (week + phase) % every == 0
-        for channel, offset in ((EMAIL, 0.0), (PUSH, PUSH_LATER)):
-            when = week * 7 + NEWSLETTER_HOUR + offset + rng.random(n) * NEWSLETTER_SPREAD
-            who = due & opted[:, channel] & (account_at < when)
-            message(NEWSLETTER, channel, who, when, week)
-    columns = [np.concatenate(column) for column in zip(*sent, strict=True)]
+            when = np.full(n, times[c])
+            sent.append(post.message(world, people, c, channel, can & treated, when, rng))
+        sent += post.newsletters(world, people, week, rng)
     arms = [np.concatenate(column) for column in zip(*drawn, strict=True)] if drawn else None
     empty = (np.zeros(0, int), np.zeros(0, int), np.zeros(0, bool), np.zeros(0))
-    return Sent(*columns), Draw(*(arms or empty)), opted
+    return joined(sent), Draw(*(arms or empty)), post.opted
+
+
+def joined(sent: list[tuple[np.ndarray, ...]]) -> Sent:
+    """The messages of several sendings in one."""
+    return Sent(*(np.concatenate(column) for column in zip(*sent, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -117,6 +153,8 @@ class Replies:
 def reply(people: People, visits: Visits, sent: Sent, rng: np.random.Generator) -> Replies:
     """Deliveries, openings and clicks; an opt-out has been opened."""
     n, step = len(sent.person), 1e-4
+    if not len(visits):  # nobody came: one visit that no message led to stands in
+        visits = Visits(*(np.full(1, -1) for _ in Visits.__dataclass_fields__))
     arrives = (rng.random(n) < ARRIVES) | np.isfinite(sent.opted_out)
     delivered = np.where(arrives, sent.at + step * (1 + rng.random(n)), np.nan)
     follows, base = next_visit(visits, sent)

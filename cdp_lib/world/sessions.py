@@ -75,11 +75,11 @@ def draw_sessions(
     carts: Carts,
     account_at: np.ndarray,
     entry: np.ndarray,
-    first_person: int,
+    numbers: np.ndarray,
     rng: np.random.Generator,
 ) -> Sessions:
     """The circumstances of each visit; `entry` the touchpoint where a message brought it, else
-    −1; `first_person` the world's number of person 0.
+    −1; `numbers` the world's number of each person.
     """
     n, person, at = len(visits), visits.person, visits.at
     has_cart = visits.cart >= 0
@@ -99,7 +99,7 @@ def draw_sessions(
     back = np.isin(visits.reason, (BUY_LATER, TOUCH))
     since[back] = carts.at[visits.cart[back]]
     epoch = np.where(app, 0, since / world.cookie_days + people.cookie_phase[owner])
-    visitor = ((first_person + owner) * 3 + visits.slot) * 64 + np.minimum(epoch, 63).astype(int)
+    visitor = (numbers[owner] * 3 + visits.slot) * 64 + np.minimum(epoch, 63).astype(int)
 
     tablet = desktop & people.tablet[owner]
     ios = people.ios[owner]

@@ -74,12 +74,12 @@ class Visits:
 
 
 def draw_base_visits(
-    people: People, clock: Clock, days: float, rng: np.random.Generator
+    people: People, clock: Clock, days: float, rng: np.random.Generator, since: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Person and time of each visit that a person's own rate brings, ordered by both."""
+    """Person and time of each visit that a person's own rate brings in [since, days), ordered."""
     stop = np.minimum(people.end, days)
-    begin = clock.integral(people.hour, people.entry)
-    amount = clock.integral(people.hour, stop) - begin
+    begin = clock.integral(people.hour, np.maximum(people.entry, since))
+    amount = np.maximum(clock.integral(people.hour, stop) - begin, 0)
     count = rng.poisson(people.visit_rate * amount)
     person = np.repeat(np.arange(len(people)), count)
     target = begin[person] + rng.random(len(person)) * amount[person]
@@ -141,12 +141,13 @@ def gather_visits(
     push_off: tuple[np.ndarray, np.ndarray],
     days: float,
     rng: np.random.Generator,
+    since: float = 0.0,
 ) -> Visits:
-    """All visits before the end of the span, ordered by person and time.
+    """All visits in [since, days), ordered by person and time.
 
     `base` holds person, time, slot and the cart opened (or −1) of each visit of its own;
     `push_off` person and time of those who switch push off. Half of the app's owners remove it
-    within three days of the end of their life as customers.
+    within three days of the end of their life as customers: the first draws of the stream.
     """
     gone = (people.device_mix[:, APP] > 0) & (rng.random(len(people)) < REMOVES)
     gone = np.flatnonzero(gone)
@@ -161,6 +162,7 @@ def gather_visits(
     parts.append((*push_off, APP, PUSH_OFF, -1))
     filled = [[np.broadcast_to(c, len(part[0])) for c in part] for part in parts]
     joined = [np.concatenate(column) for column in zip(*filled, strict=True)]
-    joined = [column[joined[1] < days] for column in joined]
+    inside = (joined[1] >= since) & (joined[1] < days)
+    joined = [column[inside] for column in joined]
     order = np.lexsort((joined[1], joined[0]))
     return Visits(*(column[order] for column in joined))
