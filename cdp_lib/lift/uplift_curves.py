@@ -31,8 +31,11 @@ POINTS = 50
 
 
 def measured(
-    y: np.ndarray, treated: np.ndarray, share: np.ndarray | float, foreseen: np.ndarray | None = None
-) -> np.ndarray:  # fmt: skip
+    y: np.ndarray,
+    treated: np.ndarray,
+    share: np.ndarray | float,
+    foreseen: np.ndarray | None = None,
+) -> np.ndarray:
     """The measured effect of each unit, see above. share: p; foreseen: m, None for one mean."""
     y, z = np.asarray(y, float), np.asarray(treated, float)
     p = np.broadcast_to(np.asarray(share, float), y.shape)
