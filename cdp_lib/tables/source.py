@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -139,10 +139,10 @@ class Shop:
         """The exclusive end of the data: as given, else just after the newest event or order."""
         if self._as_of is not None:
             return self._as_of
-        newest = [
-            known.newest(self._all_of(name)) for name in ("events", "orders") if self.has(name)
-        ]
-        newest = [moment for moment in newest if moment is not None]
+        logs = [name for name in ("events", "orders") if self.has(name)]
+        newest = list(filter(None, (known.newest(self._all_of(name)) for name in logs)))
+        if not any(CONTRACT[name].cut_by for name in self.tables):
+            return instant(datetime.now(UTC).date())  # nothing has a time: a finished experiment
         if not newest:
             raise Refusal(
                 "as_of", None, "no event and no order to tell the end of the data", "set as_of"
