@@ -186,11 +186,12 @@ def units_known(n_known: int, n_units: int) -> Gate:
     return Gate(name, PASS, "", "Every unit is a customer of the shop.")
 
 
-def values_sane(seen: pd.DataFrame) -> Gate:
+def values_sane(seen: pd.DataFrame, net: bool = False) -> Gate:
     """Whether the metrics hold values that can be averaged.
 
     In: a row a metric: metric, kind, n, n_null, n_not_finite, n_negative, n_not_binary,
-    largest_share (of the sum of squared deviations, in one unit).
+    largest_share (of the sum of squared deviations, in one unit). net: money is net of returns, so
+    that it may be negative.
     """
     name = "values"
     for row in seen.itertuples():
@@ -199,7 +200,7 @@ def values_sane(seen: pd.DataFrame) -> Gate:
             (row.n_null, "are missing", "outcomes missing"),
             (row.n_not_binary if row.kind == "conversion" else 0, "are neither 0 nor 1",
              "not a conversion"),
-            (row.n_negative if row.kind == "revenue" else 0, "are negative", "negative revenue"),
+            (row.n_negative if row.kind == "revenue" and not net else 0, "are negative", "negative revenue"),
         ):  # fmt: skip
             if count:
                 detail = f"{int(count):,} of {int(row.n):,} values of {row.metric} {words}."

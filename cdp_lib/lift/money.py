@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from cdp_lib.lift import cuped
 from cdp_lib.lift.evidence import Evidence
 from cdp_lib.lift.exposure import exposed_effect
 from cdp_lib.lift.metrics import MONEY
@@ -33,14 +34,19 @@ def money_table(
     """
     one, rows = found.experiment, []
     held = found.arm(control)
-    tracked = found.tracked
+    everyone = held
+    for arm in arms:
+        everyone = everyone + found.arm(arm)
     for row in effects[effects.kind.isin(MONEY)].itertuples():
         part = found.arm(row.arm)
-        column = next(m.column for m in one.metrics if m.name == row.metric)
         n, total = part.n, row.abs_lift * part.n
         reach = None
-        if tracked and column in part.columns:
-            reach = exposed_effect(held, part, column, "exposed")
+        if found.tracked and n:
+            metric = next(m for m in one.metrics if m.name == row.metric)
+            theta = cuped.weights(everyone, metric, one.covariates)
+            less = {metric.column: 1.0} | {name: -value for name, value in theta.items()}
+            both = (sums.with_column("less__", less) for sums in (held, part))
+            reach = exposed_effect(*both, "less__", "exposed")
         cost = _cost(found, part, reach)
         kept = _kept(found, row.kind, held, part)
         margin = row.kind == "margin" and cost > 0
@@ -59,7 +65,7 @@ def money_table(
                 "roi": total / cost - 1 if margin else np.nan,
                 "roi_low": ends[0] / cost - 1 if margin else np.nan,
                 "roi_high": ends[1] / cost - 1 if margin else np.nan,
-                "attributed": part.mean_of("attributed") * n if tracked and n else np.nan,
+                "attributed": part.mean_of("attributed") * n if found.tracked and n else np.nan,
                 "n_exposed": reach.n_exposed if reach else np.nan,
                 "exposed_share": reach.exposed_share if reach else np.nan,
                 "exposed_lift": reach.exposed_lift if reach else np.nan,

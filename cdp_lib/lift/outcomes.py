@@ -16,7 +16,7 @@ from cdp_lib.lift.experiment import ATTRIBUTION_DAYS, BEFORE_DAYS, WINDOW_DAYS
 from cdp_lib.tables import Shop, identity
 
 KEY = ["experiment_id", "unit_id"]
-COVARIATES = ("revenue_before", "n_orders_before", "margin_before")
+COVARIATES = ("revenue_before", "n_orders_before")
 
 
 def unit_table(

@@ -185,7 +185,7 @@ def _checks(found, control, arms, sums) -> tuple[gates.Gate, ...]:
             checks.append(gates.exposed_after(found.n_early or 0, reached, held.n))
     if found.as_of is None:
         checks.append(gates.outcomes_after(found.n_outcomes_before))
-    checks.append(gates.values_sane(found.values))
+    checks.append(gates.values_sane(found.values, net=one.table == "assignments"))
     return tuple(checks)
 
 
