@@ -147,12 +147,7 @@ def respond(
         outcome=np.where(undone, LEFT, carts.outcome),
         returns_at=np.where(undone, np.nan, carts.returns_at),
     )
-    joined = Carts(
-        *(
-            np.concatenate([getattr(carts, f), getattr(extra, f)[kept]])
-            for f in Carts.__dataclass_fields__
-        )
-    )
+    joined = carts.plus(extra.take(kept))
     rates = np.concatenate([np.where(treated, treated_rate, coupon), extra_rate[kept]])
     never = np.concatenate([never, np.zeros(kept.sum(), bool)])
     return joined, rates, never, Effects(response, effect, realised_0, realised_1, *expected)
@@ -197,7 +192,7 @@ def _extra_carts(
     kept = np.flatnonzero((bought_at >= draw.at[row]) & (bought_at < close[row]))
     n = len(kept)
     chosen = replace(
-        Carts(*(getattr(carts, f)[kept] for f in Carts.__dataclass_fields__)),
+        carts.take(kept),
         at=bought_at[kept],
         outcome=np.full(n, BOUGHT),
         cause=np.full(n, -1),

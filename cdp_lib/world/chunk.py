@@ -9,17 +9,19 @@ import pyarrow as pa
 from cdp_lib.world import campaigns, log, mail, messages, money, record
 from cdp_lib.world.catalogue import Catalogue
 from cdp_lib.world.clock import Clock
-from cdp_lib.world.ids import ids, instants
+from cdp_lib.world.ids import ids
 from cdp_lib.world.law import World
 from cdp_lib.world.leaving import Leaving
-from cdp_lib.world.people import APP, People, draw_people
+from cdp_lib.world.people import People, draw_people
 from cdp_lib.world.sessions import SETTLED_DAYS, Sessions, account_times, draw_sessions
-from cdp_lib.world.tables import customers_table, events_table, numbered, orders_tables
+from cdp_lib.world.tables import customers_table, numbered
+from cdp_lib.world.trade import Span, coming_carts, identities_table, trade_tables
 from cdp_lib.world.visits import (
     Carts,
     Visits,
     draw_base_visits,
     draw_carts,
+    draw_removals,
     draw_slots,
     gather_visits,
 )
@@ -83,51 +85,30 @@ class Chunk:
         """The chunk's part of each table, by path without suffix."""
         people, carts, rows, goods = self.people, self.carts, self.rows, self.goods
         origin, k = self.origin_us, self.number
-        person_ids = ids("c", numbered(k, np.arange(len(people)), bits=20))
-        cart_ids = ids("k", numbered(k, np.arange(len(carts))))
-        bought = np.flatnonzero(rows.code == log.CODE["purchase"])
-        order_of_row = np.full(len(rows.code), -1)
-        order_of_row[bought] = np.arange(len(bought))
-        cart, visit = rows.cart[bought], rows.visit[bought]
-        ordered, person = rows.seconds[bought], self.visits.person[visit]
-        lines = money.order_lines(
-            goods, carts.basket[cart], self.skus[cart], money.week_of(goods, ordered),
-            self.discount[cart],
+        numbers = numbered(k, np.arange(len(people)), bits=20)
+        person_ids, cart_ids = ids("c", numbers), ids("k", numbered(k, np.arange(len(carts))))
+        span = Span(
+            self.world, goods, origin, self.days, k, person_ids, cart_ids, carts, self.discount,
+            self.skus, self.visits, self.sessions, rows,
         )  # fmt: skip
-        fee = np.where(goods.shipping_share > 0, self.world.shipping_fee, 0.0)
-        returned = money.draw_returns(self.world, lines, ordered, self.stream("returns"))
-        in_span = returned[1] < self.days * 86_400
-        orders, order_lines = orders_tables(
-            k, origin, goods, person_ids, person, ordered,
-            np.where(self.visits.slot[visit] == APP, 1, 0), fee[carts.basket[cart]], lines,
-            (returned[0][in_span], returned[1][in_span]),
-        )  # fmt: skip
-        shows = (rows.code == log.CODE["add_shipping_info"]) & (rows.cart >= 0)
-        shown = np.full(len(rows.code), np.nan)
-        shown[shows] = fee[carts.basket[rows.cart[shows]]]
         created = self._created()
         who = np.flatnonzero(np.isfinite(created))
+        names = mail.campaign_names(self.world, self.time, self.weeks)
         phase = messages.draw_phases(len(people), self.stream("messages"))
         return {
-            "events": events_table(
-                k, origin, goods, self.visits, self.sessions, rows, order_of_row, person_ids,
-                cart_ids, shown, self.days,
-            ),
-            "orders": orders,
-            "order_lines": order_lines,
+            **trade_tables(span, self.stream("returns")),
             "customers": customers_table(
                 people, who, person_ids, created, self._permissions(), origin, self.stream("told")
             ),
-            "identities": self._identities(person_ids),
+            "identities": identities_table(span),
             "messages": mail.messages_table(
-                self.world, self.time, self.weeks, k, self.sent, self.replies, person_ids, origin
+                names, self.days, k, self.sent, self.replies, person_ids, origin
             ),
             "assignments": mail.assignments_table(
                 self.world, self.time, self.weeks, self.draw, people, created, person_ids, origin
             ),
             "truth/effects": record.effects_table(
-                self.world, self.time, self.weeks, self.draw, self.effects, people, person_ids,
-                origin,
+                names, self.world.effect_days, self.draw, self.effects, people, person_ids, origin
             ),
             "truth/people": record.people_table(
                 self.world, self.law, people, person_ids, created, phase,
@@ -140,6 +121,7 @@ class Chunk:
             "truth/carts": record.carts_table(
                 goods, carts, rows, cart_ids, person_ids, self.days, origin
             ),
+            "truth/coming_carts": coming_carts(span, numbers),
         }  # fmt: skip
 
     def _permissions(self) -> np.ndarray:
@@ -156,23 +138,6 @@ class Chunk:
         created[self.visits.person[rows.visit[signed]]] = rows.seconds[signed]
         before = -self.stream("created").random(n) * 3 * 365 * 86_400
         return np.where(self.people.existing, np.floor(before), created)
-
-    def _identities(self, person_ids: pa.Array) -> pa.Table:
-        rows = self.rows
-        known = np.flatnonzero(rows.known)
-        visit = rows.visit[known]
-        visitor, person = self.sessions.visitor[visit], self.visits.person[visit]
-        order = np.lexsort((rows.seconds[known], person, visitor))
-        visitor, person = visitor[order], person[order]
-        first = np.ones(len(order), bool)
-        first[1:] = (visitor[1:] != visitor[:-1]) | (person[1:] != person[:-1])
-        return pa.table(
-            {
-                "visitor_id": ids("v", visitor[first]),
-                "customer_id": person_ids.take(pa.array(person[first])),
-                "linked_at": instants(rows.seconds[known][order][first], self.origin_us),
-            }
-        )
 
 
 def draw_chunk(
@@ -214,7 +179,8 @@ def draw_chunk(
     base = tuple(column[takes_place] for column in (person, at, slot, opened))
     off = (sent.channel == messages.PUSH) & np.isfinite(sent.opted_out)
     push_off = (sent.person[off], sent.opted_out[off])
-    visits = gather_visits(people, base, carts, push_off, days, streams["gather"])
+    removals = draw_removals(people, streams["gather"])
+    visits = gather_visits(base, carts, push_off, removals, days)
     replies = messages.reply(people, visits, sent, streams["replies"])
     entry = np.full(len(visits), -1)
     led = replies.visit >= 0

@@ -67,6 +67,12 @@ CAMPAIGNS = (
     Campaign("email", 0.25, 0.12, 1.0, 0.02, 0.4),  # gives away more than it brings
     Campaign("whatsapp", 0.0, 0.30, 1.4, 0.10, 0.5),
 )
+AUDIENCES = (
+    ("abandoned_carts", Campaign("email", 0.0, 0.45, 2.0, 0.03, 0.4)),  # pays
+    ("abandoned_browses", Campaign("email", 0.0, 0.0, 0.0, 0.60, 0.6)),  # harmful
+    ("likely_churners", Campaign("email", 0.0, 0.0, 0.0, 0.0, 0.0)),  # useless
+)
+OTHER_AUDIENCE = Campaign("email", 0.0, 0.25, 1.2, 0.10, 0.5)
 RESPONSES = ("persuadable", "sure", "lost", "sleeping_dog")
 
 
@@ -118,6 +124,8 @@ class World:
     # messages and campaigns
     campaigns: tuple[Campaign, ...] = CAMPAIGNS
     holdout_share: float = 0.3
+    audiences: tuple[tuple[str, Campaign], ...] = AUDIENCES  # after the span, by name
+    other_audience: Campaign = OTHER_AUDIENCE  # of any other name
     effect_days: float = 7.0  # a campaign works from its sending on
     often_per_day: float = 0.006  # purchases per day above which one who does not react is `sure`
     opt_out_bias: float = -5.9  # log-odds of opting out at a message
@@ -147,10 +155,18 @@ class World:
         """Plain values, fit for JSON."""
         return asdict(self)
 
+    def audience(self, name: str) -> Campaign:
+        """The law by which people respond to an audience of that name."""
+        return dict(self.audiences).get(name, self.other_audience)
+
     @classmethod
     def from_dict(cls, values: dict) -> "World":
         """The inverse of `to_dict`."""
         kept = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         kept["kinds"] = tuple(Kind(**kind) for kind in values["kinds"])
         kept["campaigns"] = tuple(Campaign(**campaign) for campaign in values["campaigns"])
+        if "audiences" in values:
+            named = values["audiences"]
+            kept["audiences"] = tuple((name, Campaign(**law)) for name, law in named)
+            kept["other_audience"] = Campaign(**values["other_audience"])
         return cls(**kept)

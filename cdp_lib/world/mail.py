@@ -22,26 +22,24 @@ def campaign_names(world: World, clock: Clock, weeks: int) -> list[str]:
 
 
 def messages_table(
-    world: World,
-    clock: Clock,
-    weeks: int,
-    chunk: int,
+    campaigns: list[str],
+    days: float,
+    number: int,
     sent: Sent,
     replies: Replies,
     person_ids: pa.Array,
     origin_us: int,
 ) -> pa.Table:
-    """The messages in order of sending; what happens after the span is not seen."""
-    names = [f"newsletter-{channel}" for channel in CHANNELS[:2]]
-    names += campaign_names(world, clock, weeks)
+    """The messages in order of sending; what happens from day `days` on is not seen."""
+    names = [f"newsletter-{channel}" for channel in CHANNELS[:2]] + campaigns
     name = np.where(sent.campaign < 0, sent.channel, len(CHANNELS[:2]) + sent.campaign)
 
-    def seen(days: np.ndarray) -> pa.Array:
-        return instants(np.where(days < weeks * 7, days, np.nan) * DAY, origin_us)
+    def seen(at: np.ndarray) -> pa.Array:
+        return instants(np.where(at < days, at, np.nan) * DAY, origin_us)
 
     return pa.table(
         {
-            "message_id": ids("m", (chunk << 24) + np.arange(len(sent.at)), scatter=False),
+            "message_id": ids("m", (number << 24) + np.arange(len(sent.at)), scatter=False),
             "campaign_id": words(names, name),
             "customer_id": person_ids.take(pa.array(sent.person)),
             "channel": words(CHANNELS, sent.channel),

@@ -178,7 +178,7 @@ def opt_outs_by_death(
     `owns`: who has an account. `signs(ends)`: probability that one who has none opens it by each
     end. `log`: the messages of `sent_before`.
     """
-    sends = planned(truth.world, truth.about["weeks"], begin, begin + days[-1])
+    sends = planned(truth.world, truth.first_weeks, begin, begin + days[-1])
     states, week = states_before(truth, begin, log), int(begin // 7)
     chance = np.zeros((len(owns), len(sends.at)))
     chance[owns] = _by_class(truth.world, _rows(states, owns), sends, week, channels)

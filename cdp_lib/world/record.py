@@ -5,12 +5,10 @@ import pyarrow as pa
 
 from cdp_lib.world.campaigns import Effects
 from cdp_lib.world.catalogue import CATEGORIES, SIZES, Catalogue
-from cdp_lib.world.clock import Clock
 from cdp_lib.world.ids import instants, words
 from cdp_lib.world.law import CAUSES, HOUR_PREFERENCES, OUTCOMES, RESPONSES, World
 from cdp_lib.world.leaving import Leaving
 from cdp_lib.world.log import CODE, Rows
-from cdp_lib.world.mail import campaign_names
 from cdp_lib.world.messages import Draw
 from cdp_lib.world.people import APP, CHANNELS, PRESSURE, People
 from cdp_lib.world.sessions import TOUCHPOINTS
@@ -136,9 +134,8 @@ def carts_table(
 
 
 def effects_table(
-    world: World,
-    clock: Clock,
-    weeks: int,
+    names: list[str],
+    effect_days: float,
     draw: Draw,
     effects: Effects,
     people: People,
@@ -157,11 +154,11 @@ def effects_table(
     }
     return pa.table(
         {
-            "campaign_id": words(campaign_names(world, clock, weeks), draw.campaign),
+            "campaign_id": words(names, draw.campaign),
             "customer_id": person_ids.take(pa.array(draw.person)),
             "treated": draw.treated,
             "starts_at": instants(draw.at * DAY, origin_us),
-            "ends_at": instants((draw.at + world.effect_days) * DAY, origin_us),
+            "ends_at": instants((draw.at + effect_days) * DAY, origin_us),
             "alive": people.end[draw.person] > draw.at,
             "response": words(RESPONSES, response),
             **renamed,

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cdp_lib.checks import Refusal, above, share
 from cdp_lib.windows import instant
@@ -19,6 +18,7 @@ from cdp_lib.world.catalogue import Catalogue, catalogue
 from cdp_lib.world.chunk import STAGES, Chunk, draw_chunk
 from cdp_lib.world.clock import Clock, clock
 from cdp_lib.world.dirt import hostile_product, soil
+from cdp_lib.world.files import Writers, clear_next, write
 from cdp_lib.world.law import World
 from cdp_lib.world.leaving import Leaving, leaving
 from cdp_lib.world.mail import campaign_names
@@ -30,7 +30,6 @@ from cdp_lib.world.units import units_table
 
 CHUNK_CUSTOMERS = 5_000
 BEYOND_DAYS = 400  # truth can be asked this far past the end of the span
-ROW_GROUP = 1 << 18
 DIRT_SHARE = 0.002
 TABLES = (
     "events", "orders", "order_lines", "customers", "products", "prices", "identities", "messages",
@@ -74,7 +73,7 @@ def simulate(
     law = leaving(world, goods)
     time = clock(origin, weeks * 7 + BEYOND_DAYS, world)
     n_chunks = -(-customers // CHUNK_CUSTOMERS)
-    writers = _Writers(folder)
+    writers = Writers(folder)
     for k in range(n_chunks):
         if progress:
             progress(k, n_chunks, "people")
@@ -88,17 +87,17 @@ def simulate(
     writers.close()
     origin_us = _micros(origin)
     products = hostile_product(products_table(goods)) if unclean else products_table(goods)
-    _write(products, folder / "products.parquet")
-    _write(prices_table(goods, origin_us), folder / "prices.parquet")
-    _write(pairs_table(goods), folder / "truth" / "pairs.parquet")
+    write(products, folder / "products.parquet")
+    write(prices_table(goods, origin_us), folder / "prices.parquet")
+    write(pairs_table(goods), folder / "truth" / "pairs.parquet")
     if writers.rows["truth/effects"]:
-        _write(sum_campaigns(folder), folder / "truth" / "campaigns.parquet")
+        write(sum_campaigns(folder), folder / "truth" / "campaigns.parquet")
     named = list(TABLES)
     if campaign_names(world, time, weeks):
         first, sent = campaign_names(world, time, weeks)[0], campaign_times(world, weeks)[0]
         sent_at = origin + timedelta(days=float(sent))
         units = units_table(folder, first, sent_at, world.effect_days)
-        _write(units, folder / "units.parquet")
+        write(units, folder / "units.parquet")
         named.append("units")
     about = describe(world, origin, weeks, customers, seed, writers.rows, folder)
     (folder / "truth" / "world.json").write_text(json.dumps(about, indent=1) + "\n")
@@ -128,6 +127,7 @@ def _clear(folder: Path) -> None:
     """Make the folder and take away what an earlier world left in it, shop.toml first."""
     truth = folder / "truth"
     truth.mkdir(parents=True, exist_ok=True)
+    clear_next(folder)
     old = [folder / f"{name}.parquet" for name in (*TABLES, "units")]
     for path in [folder / "shop.toml", *old, *truth.glob("*.parquet"), *truth.glob("*.json")]:
         path.unlink(missing_ok=True)
@@ -139,38 +139,6 @@ def _child(root: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
 
 def _micros(moment: datetime) -> int:
     return int(moment.replace(tzinfo=UTC).timestamp()) * 1_000_000
-
-
-class _Writers:
-    """An open Parquet file per table, appended to chunk by chunk."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.open, self.rows = folder, {}, {}
-
-    def write(self, name: str, table: pa.Table) -> None:
-        if name not in self.open:
-            path = self.folder / f"{name}.parquet"
-            self.open[name] = pq.ParquetWriter(path, table.schema, **_format(table.schema))
-            self.rows[name] = 0
-        self.open[name].write_table(table, row_group_size=ROW_GROUP)
-        self.rows[name] += table.num_rows
-
-    def close(self) -> None:
-        for writer in self.open.values():
-            writer.close()
-
-
-def _format(schema: pa.Schema) -> dict:
-    unique = {"event_id", "message_id", "email_sha256", "phone_sha256", "occurred_at"}
-    return {
-        "compression": "zstd",
-        "compression_level": 1,
-        "use_dictionary": [name for name in schema.names if name not in unique],
-    }
-
-
-def _write(table: pa.Table, path: Path) -> None:
-    pq.write_table(table, path, **_format(table.schema))
 
 
 def _write_shop(folder: Path, world: World, as_of: datetime, tables: list[str]) -> Path:

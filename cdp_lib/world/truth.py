@@ -46,6 +46,11 @@ class Truth:
         """Length of the span that was simulated."""
         return self.about["weeks"] * 7
 
+    @property
+    def first_weeks(self) -> int:
+        """Length in weeks of the first span, in which the law's own campaigns are sent."""
+        return self.about.get("first_weeks", self.about["weeks"])
+
     def number(self, column: str) -> np.ndarray:
         """A column of the people as numbers."""
         return self.people[column].to_numpy()

@@ -51,6 +51,15 @@ class Carts:
     def __len__(self) -> int:
         return len(self.person)
 
+    def take(self, rows: np.ndarray) -> "Carts":
+        """Some of the carts, by index or mask."""
+        return Carts(*(getattr(self, name)[rows] for name in Carts.__dataclass_fields__))
+
+    def plus(self, other: "Carts") -> "Carts":
+        """These carts, then the others."""
+        names = Carts.__dataclass_fields__
+        return Carts(*(np.concatenate([getattr(self, f), getattr(other, f)]) for f in names))
+
     def passes_at(self) -> np.ndarray:
         """When the cart first gets past the account step; infinite if never."""
         at_once = (self.outcome == BOUGHT) | (
@@ -134,31 +143,35 @@ def draw_carts(
     )  # fmt: skip
 
 
+def draw_removals(people: People, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Who removes the app, and when: half of its owners, within three days of the end of their
+    life as customers.
+    """
+    gone = (people.device_mix[:, APP] > 0) & (rng.random(len(people)) < REMOVES)
+    gone = np.flatnonzero(gone)
+    return gone, people.end[gone] + rng.random(len(gone)) * REMOVE_DAYS
+
+
 def gather_visits(
-    people: People,
     base: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     carts: Carts,
     push_off: tuple[np.ndarray, np.ndarray],
+    removals: tuple[np.ndarray, np.ndarray],
     days: float,
-    rng: np.random.Generator,
     since: float = 0.0,
 ) -> Visits:
     """All visits in [since, days), ordered by person and time.
 
     `base` holds person, time, slot and the cart opened (or −1) of each visit of its own;
-    `push_off` person and time of those who switch push off. Half of the app's owners remove it
-    within three days of the end of their life as customers: the first draws of the stream.
+    `push_off` and `removals` person and time of those who switch push off or remove the app.
     """
-    gone = (people.device_mix[:, APP] > 0) & (rng.random(len(people)) < REMOVES)
-    gone = np.flatnonzero(gone)
-    removed_at = people.end[gone] + rng.random(len(gone)) * REMOVE_DAYS
     parts = [(*base[:3], BASE, base[3])]
     for when, reason in ((carts.returns_at, BUY_LATER), (carts.touched_at, TOUCH)):
         rows = np.flatnonzero(when < days)
         parts.append((carts.person[rows], when[rows], carts.slot[rows], reason, rows))
     rows = np.flatnonzero(carts.extra)
     parts.append((carts.person[rows], carts.at[rows], carts.slot[rows], EXTRA, rows))
-    parts.append((gone, removed_at, APP, APP_REMOVE, -1))
+    parts.append((*removals, APP, APP_REMOVE, -1))
     parts.append((*push_off, APP, PUSH_OFF, -1))
     filled = [[np.broadcast_to(c, len(part[0])) for c in part] for part in parts]
     joined = [np.concatenate(column) for column in zip(*filled, strict=True)]
