@@ -51,26 +51,48 @@ def check(shop: ShopPath, as_of: AsOf = "") -> None:
 
 @app.command()
 def simulate(
-    out: Annotated[Path, typer.Option(help="Folder for the tables and the truth.")],
+    out: Annotated[str, typer.Option(help="Folder for the tables and the truth.")] = "",
     customers: Annotated[int, typer.Option(help="How many customers.", min=1)] = 20_000,
     weeks: Annotated[int, typer.Option(help="How many weeks.", min=1)] = 52,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 7,
     dirt: Annotated[bool, typer.Option(help="Add repeats, bots, clock skew, lost ids.")] = False,
+    advance: Annotated[
+        int, typer.Option(help="Let a simulated --shop live more weeks.", min=0)
+    ] = 0,
+    shop: Annotated[str, typer.Option(help="With --advance: its shop.toml.")] = "",
 ) -> None:
-    """Write a simulated shop with known truth."""
+    """Write a simulated shop with known truth; or let one live on, as its ledger says."""
     from rich.console import Console
     from rich.progress import Progress
 
     from cdp_lib.world import simulate as make
 
+    if bool(advance) != bool(shop) or bool(advance) == bool(out):
+        raise Refusal(
+            "simulate", {"out": out, "advance": advance, "shop": shop}, "no new and no old shop",
+            "pass --out FOLDER, or --advance WEEKS --shop SHOP.TOML",
+        )  # fmt: skip
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Simulating", total=None)
 
         def progress(done: int, total: int, label: str = "") -> None:
             bar.update(task, completed=done, total=total, description=label or "Simulating")
 
-        make(out, customers=customers, weeks=weeks, seed=seed, dirt=dirt, progress=progress)
-    typer.echo(out / "shop.toml")
+        if advance:
+            done = _live_on(shop, advance, progress)
+        else:
+            done = make(out, customers, weeks, seed, dirt, progress=progress)
+    typer.echo(done)
+
+
+def _live_on(shop: str, weeks: int, progress) -> Path:
+    from cdp_lib.activate.ledger import FILE, Ledger
+    from cdp_lib.activate.sent import contacts
+    from cdp_lib.tables.config import find
+    from cdp_lib.world import advance
+
+    path = find(shop)
+    return advance(path, contacts(Ledger(path.parent / FILE)), weeks, progress)
 
 
 @app.command()
