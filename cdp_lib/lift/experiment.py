@@ -30,7 +30,8 @@ class Experiment:
     table: where its units lie ("units", "assignments" or "summaries"). audience, wave: what it is
     a wave of. contact_cost: money for each unit reached; incentive: money given with each order of
     a treated unit, both None where unknown. assigned_at, outcome_at: columns of a unit table that
-    say when. why_no_holdout: the reason given where nobody was held out.
+    say when. why_no_holdout: the reason given where nobody was held out. planned_days: of one that
+    goes on and is looked at on its way, the days that its interval is made for.
     """
 
     experiment_id: str
@@ -49,6 +50,7 @@ class Experiment:
     assigned_at: str | None = None
     outcome_at: str | None = None
     why_no_holdout: str = ""
+    planned_days: float | None = None
 
     def __post_init__(self) -> None:
         one_of(f"experiments.{self.experiment_id}.table", self.table, TABLES)

@@ -200,7 +200,8 @@ def values_sane(seen: pd.DataFrame, net: bool = False) -> Gate:
             (row.n_null, "are missing", "outcomes missing"),
             (row.n_not_binary if row.kind == "conversion" else 0, "are neither 0 nor 1",
              "not a conversion"),
-            (row.n_negative if row.kind == "revenue" and not net else 0, "are negative", "negative revenue"),
+            (row.n_negative if row.kind == "revenue" and not net else 0, "are negative",
+             "negative revenue"),
         ):  # fmt: skip
             if count:
                 detail = f"{int(count):,} of {int(row.n):,} values of {row.metric} {words}."

@@ -11,7 +11,7 @@ from cdp_lib.lift.exposure import exposed_effect
 from cdp_lib.lift.metrics import MONEY
 
 _COLUMNS = """
-arm metric n_treated total low high total_se cost break_even roi roi_low roi_high
+arm metric kind n_treated total low high total_se cost break_even roi roi_low roi_high
 attributed n_exposed exposed_share exposed_lift exposed_low exposed_high
 """
 COLUMNS = _COLUMNS.split()
@@ -23,7 +23,8 @@ def money_table(
 ) -> pd.DataFrame:
     """What each arm earned over its control, in the shop's currency.
 
-    In: the evidence and the effects of `readout.Readout`. Out: a row per arm and metric of money:
+    In: the evidence and the effects of `readout.Readout`. Out: a row per arm and metric of money
+    (kind revenue or margin):
 
     - total, low, high, total_se: the effect a unit times the units treated (intention to treat)
     - cost: contacts made and incentives used by the treated; NaN where the costs are not known
@@ -55,6 +56,7 @@ def money_table(
             {
                 "arm": row.arm,
                 "metric": row.metric,
+                "kind": row.kind,
                 "n_treated": n,
                 "total": total,
                 "low": ends[0],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,7 @@ class Readout:
     """One experiment, read out by intention to treat.
 
     - experiment, currency; control, arms: as they were found; n: units read of each arm
+    - started_at: the first assignment, None where nothing says when
     - checks: the gates; `gate_table()` shows them; srm_pvalue: of the sample ratio
     - effects: a row per arm and metric, the leading metric first: arm, metric, kind, unit (as
       wording writes it), higher_is, n (both arms), n_control, n_treated, mean_control,
@@ -58,6 +59,12 @@ class Readout:
     money: pd.DataFrame
     days: pd.DataFrame
     verdicts: dict[str, Verdict]
+    started_at: datetime | None = None
+
+    @property
+    def source(self) -> str:
+        """Where its units lie: "units", "assignments" or "summaries"."""
+        return self.experiment.table
 
     @property
     def srm_pvalue(self) -> float:
@@ -111,7 +118,7 @@ def readout(found: Evidence, alpha: float = 0.05, segment_metrics: int = 3) -> R
         days = curve(found.days, control, arms, n, max(1, math.ceil(one.window_days)))
     return Readout(
         one, found.currency, control, arms, n, checks, effects, segments, differences, spent,
-        days, verdicts,
+        days, verdicts, found.started_at,
     )  # fmt: skip
 
 
@@ -144,7 +151,10 @@ def _row(found, metric, arm, control, treated, everyone, alpha) -> dict:
 
 
 def _information(found: Evidence) -> float:
-    """The share of the drawn units that are read: what was planned, as far as one can know."""
+    """How much is in of what was planned: of the days, else of the units drawn."""
+    planned = found.experiment.planned_days
+    if planned is not None:
+        return found.experiment.window_days / planned
     read, drawn = sum(part.n for part in found.sums.values()), sum(found.n_drawn.values())
     return read / drawn if drawn else float("nan")
 
@@ -195,7 +205,8 @@ def _wait_days(found: Evidence) -> int:
 
 
 def _verdict(found, row, gate, wait, harm, worth) -> Verdict:
-    still = found.n_waiting > 0 and found.started_at is not None
+    waiting = found.n_waiting > 0 or found.experiment.planned_days is not None
+    still = waiting and found.started_at is not None
     days = (found.as_of - found.started_at) / timedelta(days=1) if still else None
     ends = (row.always_low, row.always_high) if still else (row.low, row.high)
     return verdict(

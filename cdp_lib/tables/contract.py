@@ -168,6 +168,20 @@ CONTRACT = {
             unit_id! string | the unit
             arm! string     | the arm drawn
         """),
+        _table(
+            "summaries", "an arm beside its control at a time, on a metric",
+            "experiment_id arm metric at_days", None, """
+            experiment_id! string  | the experiment
+            arm! string            | the treated arm
+            metric! string         | what was measured
+            at_days! float64       | days since the start, all counts cumulative
+            n_control! int64       | units of the control so far
+            n_treated! int64       | units of the arm so far
+            mean_control! float64  | mean of the metric over the control
+            mean_treated! float64  | mean of the metric over the arm
+            var_control float64    | sample variance over the control
+            var_treated float64    | sample variance over the arm
+        """),
     )
 }
 # fmt: on
