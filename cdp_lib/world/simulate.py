@@ -21,7 +21,7 @@ from cdp_lib.world.dirt import hostile_product, soil
 from cdp_lib.world.files import Writers, clear_next, write
 from cdp_lib.world.law import World
 from cdp_lib.world.leaving import Leaving, leaving
-from cdp_lib.world.mail import campaign_names
+from cdp_lib.world.mail import PRESSURE_EXPERIMENT, campaign_names
 from cdp_lib.world.messages import campaign_times
 from cdp_lib.world.record import pairs_table
 from cdp_lib.world.summary import count_dirt, describe, sum_campaigns
@@ -105,7 +105,7 @@ def simulate(
         (folder / "truth" / "dirt.json").write_text(json.dumps(count_dirt(folder), indent=1) + "\n")
     if progress:
         progress(n_chunks, n_chunks, "people")
-    return _write_shop(folder, world, as_of, named)
+    return _write_shop(folder, world, as_of, named, campaign_names(world, time, weeks))
 
 
 def chunk_tables(
@@ -141,7 +141,10 @@ def _micros(moment: datetime) -> int:
     return int(moment.replace(tzinfo=UTC).timestamp()) * 1_000_000
 
 
-def _write_shop(folder: Path, world: World, as_of: datetime, tables: list[str]) -> Path:
+def _write_shop(
+    folder: Path, world: World, as_of: datetime, tables: list[str], campaigns: list[str]
+) -> Path:
+    held = world.holdout_share
     text = "\n".join(
         [
             'name = "demo"',
@@ -155,6 +158,13 @@ def _write_shop(folder: Path, world: World, as_of: datetime, tables: list[str]) 
             f"free_shipping_threshold = {world.free_shipping_threshold}",
             "",
             *(f'[tables.{name}]\npath = "{name}.parquet"\n' for name in tables),
+            *(
+                f'[experiments."{name}"]\n'
+                f"shares = {{ holdout = {held:g}, treated = {1 - held:g} }}\n"
+                for name in campaigns
+            ),
+            f'[experiments.{PRESSURE_EXPERIMENT}]\ncontrol = "monthly"\nwindow_days = 28\n'
+            "shares = { weekly = 1, fortnightly = 1, monthly = 1 }\n",
         ]
     )
     path = folder / "shop.toml"
