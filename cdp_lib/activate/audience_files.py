@@ -74,6 +74,8 @@ def settle(ledger: Ledger, folders: list[Path]) -> None:
     for folder in {*folders, *places}:
         for left in sorted(folder.glob(f".*{_STAGED}")) if folder.is_dir() else ():
             left.unlink(missing_ok=True)
+    for left in ledger.path.parent.glob(f".{ledger.path.name}.*"):
+        left.unlink(missing_ok=True)
 
 
 def unfinished(ledger: Ledger) -> list[str]:

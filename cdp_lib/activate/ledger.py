@@ -215,6 +215,7 @@ class Ledger:
                 for name, columns in _TABLES.items():
                     spec = ", ".join(f"{column} {kind}" for column, kind in columns.items())
                     con.execute(f"CREATE TABLE {name} ({spec})")
+                con.execute("CHECKPOINT")  # into the file itself; closing would hide a full disk
             with suppress(FileExistsError):  # another process was first
                 os.link(fresh, self.path)
         finally:
