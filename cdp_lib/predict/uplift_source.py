@@ -10,6 +10,7 @@ import pandas as pd
 from ibis.expr.types import Table
 
 from cdp_lib.checks import MissingTable, TooLittleData, one_of
+from cdp_lib.customers import profile
 from cdp_lib.lift.experiment import Experiment, declared
 from cdp_lib.predict.uplift_rows import MOST_DRAWS, UpliftRows, from_shop, from_units
 from cdp_lib.tables import Shop
@@ -99,6 +100,16 @@ def rows_of(
     part = found.filter((found.experiment_id == name) | waves)
     known = replace(known, audience=name)
     return from_shop(shop, part, known, outcome, arm, lookback_days, cap, seed)
+
+
+def customers_now(shop: Shop, rows: UpliftRows, lookback_days: int = 365) -> Table | None:
+    """Everybody known at the end of the data, with the covariates of `rows`, to choose from.
+
+    None where the rows came as a table of units: nothing is known of anybody else there.
+    """
+    if all(feature.source == "units" for feature in rows.features):
+        return None
+    return profile.as_of(shop, shop.as_of, lookback_days)
 
 
 def _drawn(shop: Shop, more: Table | None) -> Table | None:

@@ -200,25 +200,24 @@ def reading(one: UpliftStudy) -> Reading:
     return Reading(importance_table(found, rows.features), point_table(found, rows.features))
 
 
-def target_list(one: UpliftStudy, table: Table | pd.DataFrame) -> pd.DataFrame:
+def target_list(one: UpliftStudy, table: Table | pd.DataFrame | None) -> pd.DataFrame:
     """Whom to treat among some customers, best first, by the order that the study chose.
 
-    In: customer_id (or unit_id) and the study's covariates, a row per customer. Out: customer_id,
-    score (the effect or outcome expected), at most the budget's share of them and, by uplift, only
-    those whom a contact pays for. Raises Refusal where no order is to be used.
+    In: customer_id and the study's covariates, a row per customer. Out: customer_id, score (the
+    effect or outcome expected), at most the budget's share of them and, by uplift, only those whom
+    a contact pays for. It is empty where no order is to be used, or no table is given.
     """
     decided = one.decision
-    if not decided.targets:
-        raise Refusal("study", decided.word, decided.sentence, "offer no list")
+    if not decided.targets or table is None:
+        return pd.DataFrame(columns=["customer_id", "score"])
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
-    name = "customer_id" if "customer_id" in frame else "unit_id"
     read = sheet(one.rows.columns, frame)
     if decided.order == UPLIFT:
         score = one.model.effect(read)
     else:
         untreated, treated = one.model.outcome(read)
         score = (untreated + treated) / 2
-    listed = pd.DataFrame({"customer_id": frame[name].astype(str).to_numpy(), "score": score})
+    listed = pd.DataFrame({"customer_id": frame["customer_id"].astype(str), "score": score})
     listed = listed.sort_values(["score", "customer_id"], ascending=[False, True])
     listed = listed.head(int(one.budget * len(frame)))
     if decided.order == UPLIFT:
