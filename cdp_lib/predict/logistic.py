@@ -112,7 +112,12 @@ def regress(
 
 def log_loss(label: np.ndarray, margin: np.ndarray) -> float:
     """Mean negative log likelihood of labels given log odds."""
-    return float(np.mean(np.logaddexp(0, margin) - label * margin))
+    return float(row_losses(label, margin).mean())
+
+
+def row_losses(label: np.ndarray, margin: np.ndarray) -> np.ndarray:
+    """Negative log likelihood of each label given its log odds."""
+    return np.logaddexp(0, margin) - label * margin
 
 
 def _plan(columns: Columns, x: np.ndarray) -> Logistic:

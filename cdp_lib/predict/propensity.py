@@ -1,9 +1,9 @@
 """A propensity: the calibrated probability that an outcome comes true for a customer.
 
 Two models are fitted on the training rows, boosted trees and a logistic regression. The rows of
-`choose` say which is used, or the average of both (of their log odds); those of `calibrate` say
-whether it is worth using at all, and both together turn the score into a probability. The test
-rows are not touched here.
+`choose` say how many trees there are and which model is used, or the average of both (of their log
+odds); then the trees learn from them too. Those of `calibrate` say whether it is worth using at
+all, and both together turn the score into a probability. The test rows are not touched here.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Propensity:
     winner: "xgboost", "logistic", "average" of both, or "constant", the base rate for everybody,
     where the verdict is not "use". verdict: "use", "too little data" or "no signal". reason: why,
     in a sentence. n_needed: positives that would settle it, or None. features: what the columns
-    mean. columns: their kinds and categories. booster: the trees, cut after the best; None where
+    mean. columns: their kinds and categories. booster: the trees; None where
     too little data was there to fit. linear: the regression, likewise. calibration: from log odds
     to probability. base_rate: share of positives of the calibration rows. card: all of that and
     where it comes from, as plain JSON. threads: used to predict.
@@ -117,7 +117,11 @@ def fit(
         train, choose = (x["train"], label["train"]), (x["choose"], label["choose"])
         trees = grow(columns, train, choose, seed, threads)
         line, _ = regress(columns, train, choose)
-        found = {role: _candidates(columns, trees, line, x[role], threads) for role in BUILT_ON[1:]}
+        on_calibrate = margins(trees.booster, columns, x["calibrate"], threads)
+        found = {
+            "choose": _candidates(trees.on_choose, line.margins(x["choose"])),
+            "calibrate": _candidates(on_calibrate, line.margins(x["calibrate"])),
+        }
         scores = {n: log_loss(label["choose"], m) for n, m in found["choose"].items()}
         winner = choose_winner(scores)
         margin = found["calibrate"][winner]
@@ -153,10 +157,7 @@ def choose_winner(log_losses: dict[str, float]) -> str:
     return next(name for name in SIMPLEST_FIRST if log_losses.get(name, np.inf) <= bound)
 
 
-def _candidates(
-    columns: Columns, trees: Trees, line: Logistic, x: np.ndarray, threads: int
-) -> dict[str, np.ndarray]:
-    grown, straight = margins(trees.booster, columns, x, threads), line.margins(x)
+def _candidates(grown: np.ndarray, straight: np.ndarray) -> dict[str, np.ndarray]:
     return {"xgboost": grown, "logistic": straight, "average": (grown + straight) / 2}
 
 

@@ -6,17 +6,20 @@ missing values as they are. With a fixed number of threads the same rows give th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cdp_lib.predict.columns import Columns
+from cdp_lib.predict.logistic import row_losses
 
 if TYPE_CHECKING:
     import xgboost
 
-# Shallow and slow to split first: most outcomes of a shop have a faint signal.
+# Shallow trees: most outcomes of a shop have a faint signal. The first is used unless another is
+# better by more than chance, since `choose` is small and its least loss is partly luck.
 CANDIDATES = (
     {"max_depth": 3, "min_child_weight": 5.0, "colsample_bytree": 0.6},
     {"max_depth": 4, "min_child_weight": 20.0, "colsample_bytree": 0.6},
@@ -29,12 +32,13 @@ MOST_TREES, PATIENCE = 1000, 30
 
 @dataclass(frozen=True)
 class Trees:
-    """Fitted trees: the booster, cut after its best tree; its parameters; its log loss on choose;
-    and (parameters, log loss) of everything that was tried."""
+    """Fitted trees: the booster, which learned from train and choose; its parameters; the log odds
+    on choose by as many trees that learned from train alone; and (parameters, log loss there) of
+    everything that was tried."""
 
     booster: xgboost.Booster
     parameters: dict
-    log_loss: float
+    on_choose: np.ndarray
     tried: tuple[tuple[dict, float], ...]
 
 
@@ -66,38 +70,47 @@ def grow(
     seed: int,
     threads: int,
 ) -> Trees:
-    """Search the candidates fast, then grow the best one slowly.
+    """Search the candidates fast, grow the best one slowly, then as many trees on all rows.
 
-    train, choose: (matrix, labels). Each growth stops when the log loss on `choose` has not
-    fallen for PATIENCE trees.
+    train, choose: (matrix, labels). Each growth but the last stops when the log loss on `choose`
+    has not fallen for PATIENCE trees.
     """
     xgb = library()
     fit = data_matrix(columns, *train, threads)
     watch = data_matrix(columns, *choose, threads)
+    both = (np.concatenate(parts) for parts in zip(train, choose, strict=True))
+    whole = data_matrix(columns, *both, threads)
 
-    def grown(parameters: dict, rate: float) -> tuple[xgboost.Booster, float]:
-        given = {
+    def given(parameters: dict, rate: float) -> dict:
+        return {
             "objective": "binary:logistic", "eval_metric": "logloss", "tree_method": "hist",
             "max_bin": 128, "subsample": 0.8, "lambda": 2.0, "max_cat_to_onehot": 8,
             "learning_rate": rate, "nthread": threads, "seed": seed, **parameters,
         }  # fmt: skip
+
+    def grown(parameters: dict, rate: float) -> tuple[int, np.ndarray]:
+        """How many trees are best, and their log odds on `choose`."""
         booster = xgb.train(
-            given, fit, MOST_TREES, evals=[(watch, "choose")], verbose_eval=False,
-            early_stopping_rounds=PATIENCE,
+            given(parameters, rate), fit, MOST_TREES, evals=[(watch, "choose")],
+            verbose_eval=False, early_stopping_rounds=PATIENCE,
         )  # fmt: skip
-        return booster, float(booster.best_score)
+        n_trees = booster.best_iteration + 1
+        return n_trees, margins(booster[:n_trees], columns, choose[0], threads)
 
-    tried = [(parameters, grown(parameters, SEARCH_RATE)[1]) for parameters in CANDIDATES]
-    best = min(tried, key=lambda pair: pair[1])[0]
-    booster, loss = grown(best, FINAL_RATE)
-    return Trees(sliced(booster), {**best, "learning_rate": FINAL_RATE}, loss, tuple(tried))
+    losses = [row_losses(choose[1], grown(one, SEARCH_RATE)[1]) for one in CANDIDATES]
+    best = CANDIDATES[least_beyond_chance(losses)]
+    n_trees, on_choose = grown(best, FINAL_RATE)
+    booster = xgb.train(given(best, FINAL_RATE), whole, n_trees)
+    tried = tuple((one, float(loss.mean())) for one, loss in zip(CANDIDATES, losses, strict=True))
+    return Trees(booster, {**best, "learning_rate": FINAL_RATE}, on_choose, tried)
 
 
-def sliced(booster: xgboost.Booster) -> xgboost.Booster:
-    """The booster up to its best tree, without the marks of the search."""
-    cut = booster[: booster.best_iteration + 1]
-    cut.set_attr(best_iteration=None, best_score=None)
-    return cut
+def least_beyond_chance(losses: Sequence[np.ndarray]) -> int:
+    """Which has the least mean of paired losses, or 0 where it is within a standard error of the
+    first (the one-standard-error rule of Breiman et al. 1984, section 3.4.3)."""
+    best = int(np.argmin([loss.mean() for loss in losses]))
+    gain = losses[0] - losses[best]
+    return best if gain.mean() > gain.std() / np.sqrt(len(gain)) else 0
 
 
 def margins(booster: xgboost.Booster, columns: Columns, x: np.ndarray, threads: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from ibis.expr.types import Table
 from cdp_lib.checks import Refusal
 from cdp_lib.lift import uplift_curves, uplift_groups, uplift_policy
 from cdp_lib.lift.gates import FAIL
-from cdp_lib.lift.uplift import CrossFit, Uplift, cross_fit, fit
+from cdp_lib.lift.uplift import Foretold, Uplift, fit, foretold
 from cdp_lib.lift.uplift_policy import RESPONSE, RISK, TESTED, UPLIFT, Costs, Decision
 from cdp_lib.predict.explain import importance_table, point_table
 from cdp_lib.predict.study import Reading
@@ -30,43 +30,46 @@ class UpliftStudy:
     """What an experiment says about whom to treat.
 
     rows: the units. costs: what an outcome brings and a contact costs. budget: share of customers
-    that an order may treat. crossed: what is said of each unit by a model that has not seen it.
-    seed: of the draws.
+    that an order may treat. told: what is said of units by models that have not seen them; these
+    units, two thirds of all, are judged. seed: of the draws.
     """
 
     rows: UpliftRows
     costs: Costs
     budget: float
-    crossed: CrossFit
+    told: Foretold
     seed: int
 
     @property
     def n(self) -> int:
-        """Units."""
-        return len(self.rows.outcome)
+        """Units that are judged."""
+        return len(self.told.at)
 
     @cached_property
     def people(self) -> np.ndarray | None:
-        """The person of each row, None where everybody has one."""
-        ids = self.rows.ids
+        """The person of each judged unit, None where everybody has one."""
+        ids = self.rows.ids[self.told.at]
         return None if len(set(ids)) == len(ids) else ids
 
     @cached_property
     def effects(self) -> np.ndarray:
-        """The measured effect of each unit on the outcome."""
-        rows = self.rows
-        foreseen = self.crossed.foreseen(rows.share)
-        return uplift_curves.measured(rows.outcome, rows.treated, rows.share, foreseen)
+        """The measured effect of each judged unit on the outcome."""
+        y, treated, share = self._seen
+        return uplift_curves.measured(y, treated, share, self.told.foreseen(share))
 
     @cached_property
     def profits(self) -> np.ndarray:
-        """The measured effect of each unit on profit, in money."""
-        rows, costs = self.rows, self.costs
-        earned = costs.profit(rows.outcome, rows.treated)
+        """The measured effect of each judged unit on profit, in money."""
+        (y, treated, share), costs = self._seen, self.costs
         # What a treated unit is expected to cost is foreseen too.
-        spent = costs.least_effect(self.hit_rate) * costs.value * (1 - rows.share)
-        foreseen = costs.value * self.crossed.foreseen(rows.share) - spent
-        return uplift_curves.measured(earned, rows.treated, rows.share, foreseen)
+        spent = costs.least_effect(self.hit_rate) * costs.value * (1 - share)
+        foreseen = costs.value * self.told.foreseen(share) - spent
+        return uplift_curves.measured(costs.profit(y, treated), treated, share, foreseen)
+
+    @property
+    def _seen(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rows, at = self.rows, self.told.at
+        return rows.outcome[at], rows.treated[at], rows.share[at]
 
     @property
     def hit_rate(self) -> float:
@@ -77,16 +80,16 @@ class UpliftStudy:
     def candidates(self) -> dict[str, np.ndarray]:
         """The orders to compare: name -> a score a unit, the highest treated first."""
         return {
-            UPLIFT: self.crossed.effect,
-            RESPONSE: self.crossed.foreseen(self.rows.share),
-            RISK: -self.crossed.untreated,
+            UPLIFT: self.told.effect,
+            RESPONSE: self.told.foreseen(self._seen[2]),
+            RISK: -self.told.untreated,
         }
 
     @cached_property
     def scores(self) -> pd.DataFrame:
         """Each order beside a random one; see `uplift_curves.score_table`."""
         return uplift_curves.score_table(
-            self.effects, self.candidates, self.crossed.fold, self.people,
+            self.effects, self.candidates, self.told.fold, self.people,
             tested=len(TESTED), seed=self.seed,
         )  # fmt: skip
 
@@ -94,8 +97,8 @@ class UpliftStudy:
     def policies(self) -> pd.DataFrame:
         """What each policy earns; see `uplift_policy.policy_table`."""
         return uplift_policy.policy_table(
-            self.effects, self.profits, self.crossed.effect, self.candidates, self.least,
-            self.budget, self.crossed.fold, self.people, self.seed,
+            self.effects, self.profits, self.told.effect, self.candidates, self.least,
+            self.budget, self.told.fold, self.people, self.seed,
         )  # fmt: skip
 
     @property
@@ -132,27 +135,27 @@ def study(
     """
     if rows.gate.status == FAIL:
         raise Refusal("experiment", rows.experiment, rows.gate.detail, "find out who got lost")
-    crossed = cross_fit(rows.sheet(), rows.treated, rows.outcome, rows.share, rows.fold, seed)
-    return UpliftStudy(rows, costs or Costs(), budget, crossed, seed)
+    told = foretold(rows.sheet(), rows.treated, rows.outcome, rows.share, rows.fold, seed)
+    return UpliftStudy(rows, costs or Costs(), budget, told, seed)
 
 
 def curves(one: UpliftStudy) -> pd.DataFrame:
     """What treating the first share of each order gains; see `uplift_curves.curve_table`."""
     return uplift_curves.curve_table(
-        one.effects, one.candidates, one.crossed.fold, one.people, seed=one.seed
+        one.effects, one.candidates, one.told.fold, one.people, seed=one.seed
     )
 
 
 def calibration(one: UpliftStudy, n_groups: int = 5) -> pd.DataFrame:
     """Predicted beside measured effects; see `uplift_groups.calibration_table`."""
     return uplift_groups.calibration_table(
-        one.effects, one.crossed.effect, one.crossed.fold, one.people, n_groups, one.seed
+        one.effects, one.told.effect, one.told.fold, one.people, n_groups, one.seed
     )
 
 
 def slope(one: UpliftStudy) -> tuple[float, float, float]:
     """How far measured effects follow the predicted ones; see `uplift_groups.slope`."""
-    return uplift_groups.slope(one.effects, one.crossed.effect, one.people, one.seed)
+    return uplift_groups.slope(one.effects, one.told.effect, one.people, one.seed)
 
 
 def groups(one: UpliftStudy) -> pd.DataFrame:
@@ -166,16 +169,17 @@ def groups(one: UpliftStudy) -> pd.DataFrame:
         return uplift_groups.group_table(np.array([]), *[np.array([])] * 2, None, 0.0)
     least = one.least if not one.costs.free else abs(one.average[0]) / 2
     likely = float(np.average(rows.outcome, weights=~rows.treated))
-    again = cross_fit(
-        rows.sheet(), rows.treated, rows.outcome, rows.share, rows.folds(one.seed + 1), one.seed + 1
-    )
-    grouped = [
+    fold, seed = rows.folds(one.seed + 1), one.seed + 1
+    other = foretold(rows.sheet(), rows.treated, rows.outcome, rows.share, fold, seed)
+    group, renewed = (
         uplift_groups.group_of(found.effect, found.untreated, least, likely)
-        for found in (one.crossed, again)
-    ]
-    chance = one.crossed.untreated if rows.metric.kind == "conversion" else None
+        for found in (one.told, other)
+    )
+    again = np.full(len(rows.ids), "", dtype=object)
+    again[other.at] = renewed
+    chance = one.told.untreated if rows.metric.kind == "conversion" else None
     return uplift_groups.group_table(
-        grouped[0], one.effects, one.crossed.effect, chance, least, grouped[1], one.people, one.seed
+        group, one.effects, one.told.effect, chance, least, again[one.told.at], one.people, one.seed
     )
 
 
