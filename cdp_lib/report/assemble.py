@@ -16,6 +16,7 @@ from cdp_lib.report.record import Outcome, manifest, notebook_text, scrub
 
 LISTS = "lists"  # folder of the week's lists; notebooks that write one have this parameter
 _FIELDS = ("notebook", *Headline.__dataclass_fields__)
+_OF_EXPERIMENTS = ("experiment", "metric", "arm", "abs_lift", "rel_lift", "srm_pvalue")
 
 
 def assemble(
@@ -141,7 +142,9 @@ def _keep_lists(before: Path, folder: Path, notebook: str) -> None:
 def _outcome(name: str, done: Executed, values: dict, folder: Path) -> Outcome:
     found = headlines_of(done.notebook) if done.status == "done" else []
     headlines = tuple(
-        {key: ({"notebook": name} | headline).get(key) for key in _FIELDS} for headline in found
+        {key: ({"notebook": name} | headline).get(key) for key in _FIELDS}
+        | {key: headline[key] for key in _OF_EXPERIMENTS if key in headline}
+        for headline in found
     )
     texts = {k: v.replace(str(folder), ".") for k, v in values.items() if isinstance(v, str)}
     shown = {**values, **{key: scrub(text) for key, text in texts.items()}}

@@ -24,10 +24,22 @@ def style(*names: str) -> str:
 def verdict_class(verdict: str) -> str:
     """The CSS class of a verdict.
 
-    >>> verdict_class("wait 12 days"), verdict_class("cannot tell")
-    ('wait', 'cannot-tell')
+    >>> verdict_class("wait 12 days"), verdict_class("cannot tell (MDE 0.4)"), verdict_class("stop")
+    ('wait', 'cannot-tell', 'act')
     """
-    return "wait" if verdict.startswith("wait") else verdict.replace(" ", "-")
+    return plain_verdict(verdict).replace(" ", "-")
+
+
+def plain_verdict(verdict: str) -> str:
+    """A verdict in one of the six words that every page has, whatever its numbers.
+
+    >>> plain_verdict("keep testing 3 more days"), plain_verdict("scale")
+    ('wait', 'good')
+    """
+    word = verdict.split(" (")[0]
+    if word.startswith(("wait", "keep testing")):
+        return "wait"
+    return {"scale": "good", "stop": "act"}.get(word, word)
 
 
 def card_html(

@@ -15,8 +15,13 @@ from cdp_lib.report import wording
 from cdp_lib.report.cards import card_html
 
 HEADLINE_MIME = "application/vnd.cdp.headline+json"
+MONEY_FIRST = "Earned by last week's audiences over their holdouts"  # opens the week's overview
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
-_VERDICT = re.compile(r"act|cannot tell|watch|good|refused|wait \d+ days?")
+# The second line is what an experiment's read-out says (lift.verdict).
+_VERDICT = re.compile(
+    r"act|cannot tell|watch|good|refused|wait \d+ days?"
+    r"|scale|stop|keep testing \d+ more days?|cannot tell \(.+\)|refused \(.+\)"
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,8 @@ class Headline:
     - `value`, `low`, `high`: the number and its 95 % interval, in `unit`; None when unknown
     - `unit`: share (0–1), points, money, count, hours, days or number
     - `n`: how many carts, people or rows stand behind it; below 10 the number is hidden
-    - `verdict`: act, wait N days, cannot tell, watch, good or refused
+    - `verdict`: act, wait N days, cannot tell, watch, good or refused; of an experiment scale,
+      stop, keep testing N more days, cannot tell (MDE …) or refused (why)
     - `sentence`: what the number says, computed from the result
     - `trend`: the number in earlier weeks, oldest first
     - `higher_is`: better, worse or neutral

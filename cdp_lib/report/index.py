@@ -7,7 +7,8 @@ from html import escape
 
 import pandas as pd
 
-from cdp_lib.report.cards import card_html, template
+from cdp_lib.report.cards import card_html, plain_verdict, template
+from cdp_lib.report.findings import MONEY_FIRST
 from cdp_lib.report.page import shell_html
 from cdp_lib.report.record import Outcome
 from cdp_lib.report.tables_html import table_html
@@ -73,10 +74,11 @@ def index_html(
 
 
 def order_of_attention(headline: Mapping) -> tuple:
-    """Sort key of a card: what to act on first, then the most money, then the rest by name."""
-    verdict = "wait" if headline["verdict"].startswith("wait") else headline["verdict"]
+    """Sort key of a card: what last week's audiences earned, then what to act on, the most money
+    first, then the rest by name."""
     money = headline["value"] if headline["unit"] == "money" and headline["value"] else 0.0
-    return (_ORDER.index(verdict), -money, headline["notebook"])
+    verdict = _ORDER.index(plain_verdict(headline["verdict"]))
+    return (headline["name"] != MONEY_FIRST, verdict, -money, headline["notebook"])
 
 
 def _findings(
