@@ -115,22 +115,24 @@ def closed_in(readouts: Iterable[Readout], moment: datetime, days: float = 7) ->
 def claim_table(readouts: Iterable[Readout], metric: str = "revenue") -> pd.DataFrame:
     """What a last-click count would claim beside what was earned: the ledger of claims.
 
-    Out: a row an audience: audience, claimed, total, low, high (always-valid), overclaim (claimed
-    less earned), share_real (earned of claimed), holds (the claim lies in the interval).
+    Out: a row an audience: audience, claimed, total, low, high (95 %), overclaim (claimed
+    less earned), share_real (earned of claimed), holds (the claim lies in the interval). The
+    interval is the always-valid one where there are several waves, else that of one look.
     """
     table = audience_table(readouts, metric)
     table = table[table.attributed.notna() & table.total.notna()]
+    several = table.n_waves > 1
+    low, high = (table[f"always_{e}"].where(several, table[e]) for e in ("low", "high"))
     return pd.DataFrame(
         {
             "audience": table.audience,
             "claimed": table.attributed,
             "total": table.total,
-            "low": table.always_low,
-            "high": table.always_high,
+            "low": low,
+            "high": high,
             "overclaim": table.attributed - table.total,
             "share_real": table.total / table.attributed.where(table.attributed > 0),
-            "holds": (table.attributed >= table.always_low)
-            & (table.attributed <= table.always_high),
+            "holds": (table.attributed >= low) & (table.attributed <= high),
         }
     ).reset_index(drop=True)
 
