@@ -105,6 +105,7 @@ def weekly(
     parameter: Pairs = [],  # noqa: B006
     notebooks: Annotated[Path, typer.Option(help="Folder of the notebooks.")] = Path("notebooks"),
     timeout: Timeout = 3600,
+    send: Annotated[bool, typer.Option(help="Let the audiences leave, into the ledger.")] = True,
 ) -> None:
     """Run the notebooks and publish the week's report; -p takes notebook.name=value.
 
@@ -123,6 +124,7 @@ def weekly(
         notebooks_dir=notebooks,
         timeout_seconds=timeout,
         progress=_progress(),
+        send=send,
     )
     typer.echo(done.index)
     if done.failed:

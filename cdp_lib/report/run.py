@@ -19,6 +19,8 @@ from cdp_lib.report.progress import Quiet
 from cdp_lib.report.record import Outcome, notebook_text, scrub
 from cdp_lib.report.runs import PRESETS, Run, by_run, choose, find_runs
 
+SEND = "send"  # whether audiences leave; notebooks that have some have this parameter
+
 
 @dataclass(frozen=True)
 class Weekly:
@@ -49,13 +51,15 @@ def weekly(
     notebooks_dir: str | Path = "notebooks",
     timeout_seconds: float | None = None,
     progress: Quiet | None = None,
+    send: bool = True,
 ) -> Weekly:
     """Run the notebooks on a shop and publish `<out>/<ISO week>/index.html`.
 
     `only` names notebooks (a unique beginning is enough): the others keep their pages of an
     earlier run of the same week. `parameters` are texts `notebook.name=value`. A notebook that
     weekly.toml lists runs as often as it says there (`runs.py`). At most `jobs`
-    notebooks run at once, each for at most `timeout_seconds`.
+    notebooks run at once, each for at most `timeout_seconds`. Audiences leave (`SEND`) unless
+    `send` is False or `as_of` looks back before the end of the shop's data.
 
     Raises Refusal for an unknown notebook, parameter or shop, and while another run of the
     same week is under way.
@@ -72,6 +76,9 @@ def weekly(
     files = {found[name].notebook for name in chosen}
     declared = {file: given_parameters.notebook_parameters(file) for file in files}
     opened = open_shop(shop, as_of=as_of or None)
+    senders = [name for name in chosen if SEND in declared[found[name].notebook]]
+    # Who looks back at an earlier week writes to nobody.
+    leaves = send and (not as_of or not senders or opened.as_of >= open_shop(shop).as_of)
     fixed = {"shop": str(shop), "as_of": f"{opened.as_of:%Y-%m-%dT%H:%M:%SZ}"}
     values = {
         name: _values(found[name], declared[found[name].notebook], fixed, given.get(name, {}))
@@ -87,6 +94,8 @@ def weekly(
     stop = threading.Event()
     with building(out, week) as folder, progress:
         for name in chosen:
+            if name in senders:
+                values[name].setdefault(SEND, leaves)
             if LISTS in declared[found[name].notebook]:
                 values[name][LISTS] = str(folder / LISTS)
         with ThreadPoolExecutor(jobs) as pool, stopping(pool, stop):
