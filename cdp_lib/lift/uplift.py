@@ -1,7 +1,7 @@
 """What a treatment changes for each unit, learned from a randomised experiment.
 
-`fit` learns from all rows and then speaks of units to come; `cross_fit` speaks of each row by a
-model that has not seen it, which is what effects are judged with (`uplift_curves`). How they learn
+`fit` learns from all rows and then speaks of units to come; `foretold` speaks of units by models
+that have not seen them, which is what effects are judged with (`uplift_curves`). How they learn
 stands in `uplift_learners`. In: arrays; a table is read by `predict.uplift_rows`.
 """
 
@@ -27,7 +27,7 @@ from cdp_lib.lift.uplift_learners import (
 if TYPE_CHECKING:
     import xgboost
 
-FOLDS = 5
+FOLDS, TEACHING = 6, 2
 FEWEST_UNITS = 200  # of each arm
 FEWEST_HITS = 25  # outcomes above 0, of both arms together
 
@@ -56,12 +56,14 @@ class Uplift:
 
 
 @dataclass(frozen=True)
-class CrossFit:
-    """What is said of each row by a model that has not seen it; arrays, a value a row.
+class Foretold:
+    """What is said of units by models that have not seen them; arrays, a value a judged unit.
 
-    effect: of being treated. untreated, treated: the expected outcomes. fold: of each row.
+    at: the places of the judged units among all. effect: of being treated. untreated, treated: the
+    expected outcomes. fold: of each unit; scores of one fold are by one model.
     """
 
+    at: np.ndarray
     effect: np.ndarray
     untreated: np.ndarray
     treated: np.ndarray
@@ -91,28 +93,34 @@ def fit(
     return Uplift(last, trees, top, len(y))
 
 
-def cross_fit(
+def foretold(
     sheet: Sheet,
     treated: np.ndarray,
     y: np.ndarray,
     share: np.ndarray | float,
     fold: np.ndarray,
     seed: int = 7,
-) -> CrossFit:
-    """Fit once without each fold, and tell its effects. fold: the fold of each row.
+) -> Foretold:
+    """Tell the effects of each fold from TEACHING on by a model of the folds before it alone.
 
-    Rows of one person belong in one fold. Raises as `fit` does.
+    fold: 0, 1, 2, … a unit, drawn at random; rows of one person belong in one fold. The folds
+    before TEACHING only teach. Ordinary cross-fitting would let every fold teach every other; then
+    a chance pattern that two halves share looks like skill in both, and the intervals are too
+    narrow (Wager 2024, "Sequential validation of treatment heterogeneity", arXiv:2405.05534).
+    Raises as `fit` does.
     """
     treated, y, share = checked(sheet, treated, y, share)
-    effect, untreated, later = (np.empty(len(y)) for _ in range(3))
-    for k in np.unique(fold):
-        inside = fold == k
-        learned = ~inside
-        model = fit(sheet.rows(learned), treated[learned], y[learned], share[learned], seed)
-        own = sheet.rows(inside)
-        effect[inside] = model.effect(own)
-        untreated[inside], later[inside] = model.outcome(own)
-    return CrossFit(effect, untreated, later, np.asarray(fold))
+    fold = np.asarray(fold)
+    parts = []
+    for k in range(TEACHING, int(fold.max()) + 1):
+        before, own = fold < k, fold == k
+        model = fit(sheet.rows(before), treated[before], y[before], share[before], seed)
+        rows = sheet.rows(own)
+        parts.append((np.flatnonzero(own), model.effect(rows), *model.outcome(rows)))
+    at, effect, untreated, later = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.argsort(at)
+    at = at[order]
+    return Foretold(at, effect[order], untreated[order], later[order], fold[at])
 
 
 def checked(

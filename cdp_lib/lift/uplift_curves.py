@@ -79,8 +79,8 @@ def score_table(
     """Each order beside a random one, on units that no score has learned from.
 
     effects: of `measured`. scores: name -> a score a unit, the highest treated first. fold: of
-    cross-fitted scores. ids: the person of each row, for intervals. tested: how many of the orders
-    one would act on; intervals are 95 % for them together (Bonferroni).
+    scores by several models. ids: the person of each row, for intervals. tested: how many of the
+    orders one would act on; intervals are 95 % for them together (Bonferroni).
 
     Out: a row per score, the best first: candidate, n; qini (area between the curve of gains and a
     random order's, outcome per unit of the population), auuc (area under the curve), and for each

@@ -91,12 +91,12 @@ def group_table(
 
     group, least: of `group_of`. effects: measured, of units held apart. untreated: for an outcome
     of 0 or 1 its chance without treatment, else None. again: the group of each unit by models
-    fitted on other folds.
+    fitted on other units, "" for one that they were fitted on.
 
     Out: a row per group that has units: group, n, share, predicted (mean effect), measured with
     _low and _high (95 %), certain ("yes" where the group's mean effect is surely what its name
     says: above 0, below 0, or within `least` of 0; "no" where it surely is not; else "not yet"),
-    kept_share (of its units that other folds' models put in the same group), moved_low and
+    kept_share (of its units that those other models put in the same group), moved_low and
     moved_high (between these lies the share of its units whom treating turns to the outcome:
     bounds of Tian and Pearl 2000, doi:10.1023/A:1018912507879). Numbers of a group under 100 units
     are NaN.
@@ -111,7 +111,7 @@ def group_table(
         row["predicted"] = predicted[inside].mean()
         row |= _mean("measured", effects, inside, ids, seed)
         row["certain"] = _certain(name, row, least) if n >= SMALL else "too few"
-        row["kept_share"] = np.nan if again is None else (again[inside] == name).mean()
+        row["kept_share"] = _kept(name, inside, again)
         row |= {"moved_low": np.nan, "moved_high": np.nan}
         if untreated is not None:
             without = np.clip(untreated[inside], 0, 1)
@@ -134,6 +134,11 @@ def _mean(
     whole, drawn = sums(effects[inside][:, None], people, seed=seed)
     low, high = ends(drawn[:, 0], (1 - LEVEL) / 2)
     return {name: float(whole[0]), f"{name}_low": low, f"{name}_high": high}
+
+
+def _kept(name: str, inside: np.ndarray, again: np.ndarray | None) -> float:
+    told = np.zeros(0) if again is None else again[inside & (again != "")]
+    return float((told == name).mean()) if len(told) else np.nan
 
 
 def _certain(name: str, row: dict, least: float) -> str:

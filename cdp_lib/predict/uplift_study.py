@@ -1,6 +1,6 @@
 """One experiment from end to end: whom does the treatment move, how sure is that, what to do.
 
-A study holds what cross-fitted models say of every unit of an experiment, and what was measured of
+A study holds what is said of units by models that had not seen them, and what was measured of
 it. Each function here is one section of a page: it takes the study and returns a plain table.
 """
 
