@@ -39,8 +39,8 @@ import pandas as pd
 from cdp_lib.behaviour import standing
 from cdp_lib.behaviour.funnel_plan import COLUMNS, Step, make_plan
 from cdp_lib.behaviour.leaks import leaks
-from cdp_lib.behaviour.micros import moment
 from cdp_lib.behaviour.pace import clicks_to_convert, time_to_convert
+from cdp_lib.tables.micros import moment
 
 __all__ = [
     "Step",

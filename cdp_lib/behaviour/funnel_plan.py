@@ -11,8 +11,8 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from cdp_lib.behaviour.micros import MONDAY, WEEK, in_micros, micros
 from cdp_lib.checks import Refusal, above, one_of
+from cdp_lib.tables.micros import MONDAY, WEEK, in_micros, micros
 from cdp_lib.windows import instant
 
 UNITS = {
@@ -125,9 +125,7 @@ class Plan:
         value = {"value": chosen[self.by]} if starts and self.by else {}
         return self._narrow(chosen, value, starts)
 
-    def _narrow(
-        self, chosen: ir.Table, further: dict[str, ir.Value], starts: bool = False
-    ) -> ir.Table:
+    def _narrow(self, chosen: ir.Table, further: dict, starts: bool = False) -> ir.Table:
         held = {"held": chosen[self.hold]} if self.hold else {}
         unit, t = chosen[self.unit], micros(chosen.occurred_at)
         table = chosen.select(unit=unit, **held, t=t, **further)
@@ -135,8 +133,7 @@ class Plan:
 
     def serving(self, steps: Sequence[Step]) -> ir.Table:
         """The events that serve any of these steps, whole and unchecked."""
-        events = self.events
-        return events.filter(reduce(or_, [_serves(events, step) for step in steps]))
+        return self.events.filter(reduce(or_, [_serves(self.events, step) for step in steps]))
 
     def known(self, events: ir.Table) -> ir.Table:
         """The events that the funnel reads: with a unit, a held value, and before `as_of`."""

@@ -9,8 +9,8 @@ import pandas as pd
 
 from cdp_lib.behaviour import chains
 from cdp_lib.behaviour.funnel_plan import Plan, Step, make_plan
-from cdp_lib.behaviour.micros import micros
 from cdp_lib.checks import one_of
+from cdp_lib.tables.micros import micros
 
 HOUR = 3_600 * 10**6
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)

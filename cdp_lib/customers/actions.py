@@ -12,9 +12,10 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
-from cdp_lib.customers.ages import DAY, HOUR, Span, micros, money, total
+from cdp_lib.customers.ages import DAY, HOUR, Span, money, total
 from cdp_lib.customers.part import Part
 from cdp_lib.tables import identity
+from cdp_lib.tables.micros import micros
 
 NO_VISIT = ("app_remove", "push_off")
 # Which events are counted, in which windows, and what they are called.

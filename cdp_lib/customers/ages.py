@@ -4,20 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import ibis
-import ibis.expr.datatypes as dt
-from ibis.expr.types import BooleanValue, IntegerValue, NumericValue, Table, TimestampValue
+from ibis.expr.types import BooleanValue, IntegerValue, NumericValue, Table
 
 DAY = 86_400 * 10**6
 HOUR = 3_600 * 10**6
 MONEY = 10**6
-
-
-@ibis.udf.scalar.builtin(name="epoch_us")
-def _duckdb_micros(moment) -> dt.int64: ...
-
-
-@ibis.udf.scalar.builtin(name="unix_micros")
-def _spark_micros(moment) -> dt.int64: ...
 
 
 @dataclass(frozen=True)
@@ -52,13 +43,6 @@ class Span:
     def within(self, table: Table, column: str) -> Table:
         """The rows from the span's start on."""
         return table.filter(table[column] >= ibis.literal(self.start))
-
-
-def micros(moment: TimestampValue) -> IntegerValue:
-    """An instant as microseconds since 1970."""
-    if ibis.get_backend(moment).name == "duckdb":
-        return _duckdb_micros(moment.cast("timestamp(6)"))
-    return _spark_micros(moment.cast(dt.Timestamp(timezone="UTC")))
 
 
 def money(value: NumericValue) -> NumericValue:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from ibis import _
 from ibis.expr.types import Table
 
-from cdp_lib.customers.ages import Span, micros
+from cdp_lib.customers.ages import Span
 from cdp_lib.customers.features import Formula, about
 from cdp_lib.customers.part import Part
 from cdp_lib.tables import Shop
+from cdp_lib.tables.micros import micros
 
 MAX_VALUES = 50
 WORDS = {

@@ -7,11 +7,12 @@ from collections.abc import Collection, Sequence
 from ibis import _
 from ibis.expr.types import Table
 
-from cdp_lib.customers.ages import Span, amount, micros, money, total
+from cdp_lib.customers.ages import Span, amount, money, total
 from cdp_lib.customers.browsing import KINDS
 from cdp_lib.customers.features import Formula, about, beside, share
 from cdp_lib.customers.part import Part
 from cdp_lib.customers.visiting import commonest
+from cdp_lib.tables.micros import micros
 
 
 def formulas(kinds: Collection[str], windows: Sequence[int]) -> list[Formula]:

@@ -12,10 +12,11 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
-from cdp_lib.customers.ages import DAY, Span, amount, micros, money, total
+from cdp_lib.customers.ages import DAY, Span, amount, money, total
 from cdp_lib.customers.features import Formula, about, beside, share
 from cdp_lib.customers.part import Part
 from cdp_lib.customers.visiting import commonest
+from cdp_lib.tables.micros import micros
 
 MINUTE = 60 * 10**6
 

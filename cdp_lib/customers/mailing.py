@@ -7,9 +7,10 @@ from collections.abc import Collection
 from ibis import _
 from ibis.expr.types import Table
 
-from cdp_lib.customers.ages import Span, micros
+from cdp_lib.customers.ages import Span
 from cdp_lib.customers.features import Formula, about, share
 from cdp_lib.customers.part import Part
+from cdp_lib.tables.micros import micros
 
 PRESSURE = (7, 28, 90)
 CHANNELS = ("email", "push", "sms", "whatsapp", "in_app")

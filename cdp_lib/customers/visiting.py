@@ -19,9 +19,10 @@ from cdp_lib.customers.actions import (
     visit_sums,
     visits_of,
 )
-from cdp_lib.customers.ages import DAY, Span, amount, micros, total
+from cdp_lib.customers.ages import DAY, Span, amount, total
 from cdp_lib.customers.features import Formula, about, beside, share
 from cdp_lib.customers.part import Part
+from cdp_lib.tables.micros import micros
 
 # The visits and actions of which a rise or a fall is told: their last 30 days against 90.
 RISING = {"visits": "visits", "view_item": "product views", "add_to_cart": "additions to the cart"}

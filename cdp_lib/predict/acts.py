@@ -3,9 +3,9 @@
 - "purchase" is an order whose revenue is not negative (a return is no purchase); where the shop
   has no orders it is a purchase event. "use_coupon" is a purchase with a discount above 0.
   "visit" is any event but app_remove and push_off. Any other name is an event of the log.
-- A row belongs to the customer it names. An event that names none belongs to the only customer
-  its visitor was seen to be before `end`; of a visitor seen to be two it is nobody's. A login
-  after `end` changes nothing, so a window that is over reads the same when the log has grown.
+- A row belongs to the customer it names, or that `identity.stitch` finds by what was seen before
+  `end`. A login after `end` changes nothing, so a window that is over reads the same when the log
+  has grown.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.checks import TooLittleData, one_of
-from cdp_lib.tables import EVENTS, Shop
+from cdp_lib.tables import EVENTS, Shop, identity
 
 NO_VISIT = ("app_remove", "push_off")
 OF_ORDERS = ("purchase", "use_coupon")
@@ -65,27 +65,10 @@ def acts(shop: Shop, event: str, start: datetime | None, end: datetime) -> Table
 
 
 def owned(shop: Shop, rows: Table, end: datetime) -> Table:
-    """Rows of events with their customer: `customer_id`, `at`; rows of nobody are left out."""
-    named = rows.filter(rows.customer_id.notnull())
-    bare = rows.filter(rows.customer_id.isnull()).drop("customer_id")
-    found = bare.join(owners(shop, end), "visitor_id")
-    columns = {"at": "occurred_at"}
-    return named.select("customer_id", **columns).union(found.select("customer_id", **columns))
-
-
-def owners(shop: Shop, end: datetime) -> Table:
-    """The visitors seen before `end` to be one customer alone: `visitor_id`, `customer_id`."""
-    rows = shop.visits.filter(
-        _.visitor_id.notnull() & _.customer_id.notnull() & (_.occurred_at < ibis.literal(end))
-    )
-    pairs = rows.select("visitor_id", "customer_id")
-    if shop.has("identities"):
-        linked = shop.identities.filter(_.linked_at < ibis.literal(end))
-        pairs = pairs.union(linked.select("visitor_id", "customer_id"))
-    seen = pairs.group_by("visitor_id").aggregate(
-        customer_id=_.customer_id.min(), other=_.customer_id.max()
-    )
-    return seen.filter(seen.customer_id == seen.other).drop("other")
+    """Rows of `shop.visits` with their customer as known at `end`: `customer_id`, `at`; rows of
+    nobody are left out."""
+    mine = identity.owned(rows, shop.ties.before(end))
+    return mine.select(customer_id="owner_id", at="occurred_at")
 
 
 def app_holders(shop: Shop, start: datetime, cutoff: datetime) -> Table:

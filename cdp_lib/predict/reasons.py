@@ -17,13 +17,13 @@ from cdp_lib.checks import Refusal, at_least
 from cdp_lib.customers.features import Feature
 from cdp_lib.predict.calibration import expit
 from cdp_lib.predict.explain import contributions, groups_of, shown_values
+from cdp_lib.tables.currency import symbol
 
 if TYPE_CHECKING:
     import shap
 
 NEGLIGIBLE = 0.05  # of the sum of a customer's absolute contributions; below it nothing is said
 LONG_DAYS = 14
-SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "TRY": "₺"}
 _LONGEST = 60
 _SINCE = re.compile(r"^(?:whole )?days since (.+)$")
 
@@ -217,9 +217,8 @@ def _number(value: float) -> str:
 
 
 def _money(value: float, currency: str) -> str:
-    symbol = SYMBOLS.get(currency, f"{currency} " if currency else "")
-    sign, size = ("−" if value < 0 else ""), abs(value)
-    return f"{sign}{symbol}{size:,.0f}" if size >= 100 else f"{sign}{symbol}{size:.2f}"
+    sign, size = ("−" if value < 0 else "") + symbol(currency), abs(value)
+    return f"{sign}{size:,.0f}" if size >= 100 else f"{sign}{size:.2f}"
 
 
 def _percent(value: float) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cdp_lib.predict.ranking import auc_with_error
+
 LEAST = {"train": 25, "choose": 5, "calibrate": 5}
 WORTH_AUC = 0.6
 _Z = 1.959963984540054
@@ -62,25 +64,3 @@ def signal(label: np.ndarray, score: np.ndarray, n_positive: int) -> Verdict:
         f"there is an AUC of {max(auc, WORTH_AUC):.2f}; there are {n_positive:,}.",
         needed,
     )
-
-
-def auc_with_error(label: np.ndarray, score: np.ndarray) -> tuple[float, float]:
-    """The area under the ROC curve and its standard error; ties count half.
-
-    By placements: DeLong, DeLong and Clarke-Pearson (1988) doi:10.2307/2531595. NaN where a class
-    has fewer than two rows.
-    """
-    label = np.asarray(label).astype(bool)
-    hits, misses = np.sort(score[label]), np.sort(score[~label])
-    if len(hits) < 2 or len(misses) < 2:
-        return float("nan"), float("nan")
-    below = _below(misses, hits) / len(misses)
-    above = 1 - _below(hits, misses) / len(hits)
-    variance = below.var(ddof=1) / len(hits) + above.var(ddof=1) / len(misses)
-    return float(below.mean()), float(np.sqrt(variance))
-
-
-def _below(others: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """How many of the sorted others lie below each value, ties as half."""
-    left = np.searchsorted(others, values, "left")
-    return (left + np.searchsorted(others, values, "right")) / 2

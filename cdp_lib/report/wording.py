@@ -4,11 +4,11 @@ import math
 from html import escape
 
 from cdp_lib.checks import one_of
+from cdp_lib.tables.currency import symbol
 
 UNITS = ("share", "points", "money", "count", "hours", "days", "number")
 UNKNOWN = "–"
 SMALL_GROUP = 10
-_SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "TRY": "₺"}
 
 
 def as_text(value: float | None, unit: str = "number", currency: str = "") -> str:
@@ -115,10 +115,9 @@ def _count(size: float) -> str:
 
 
 def _money(size: float, currency: str) -> str:
-    symbol = _SYMBOLS.get(currency, f"{currency} " if currency else "")
     if size < 100:
-        return f"{symbol}{size:.2f}"
-    return symbol + _compact(size, 0)
+        return f"{symbol(currency)}{size:.2f}"
+    return symbol(currency) + _compact(size, 0)
 
 
 def _compact(size: float, digits: int) -> str:

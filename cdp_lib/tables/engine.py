@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from cdp_lib.checks import Refusal, one_of
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from ibis.backends import BaseBackend
     from ibis.expr.types import Table
 
@@ -196,6 +197,17 @@ def as_view(con: BaseBackend, table: Table, name: str) -> Table:
     """The table under a name of its own in the engine, for as long as the connection lives."""
     con.raw_sql(f"CREATE OR REPLACE TEMPORARY VIEW {name} AS {con.compile(table)}")
     return con.table(name)
+
+
+def put(con: BaseBackend, rows: pa.Table, name: str) -> Table:
+    """Rows from memory as a temporary table of the engine; they replace one of that name.
+
+    Unlike Ibis's own tables in memory it belongs to the engine, so it can be kept by it.
+    """
+    if con.name == "pyspark":
+        con._session.createDataFrame(rows).createOrReplaceTempView(name)
+        return con.table(name)
+    return con.create_table(name, rows, temp=True, overwrite=True)
 
 
 @contextmanager

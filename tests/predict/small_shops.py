@@ -77,12 +77,16 @@ def walk(outcome, cutoff, order_rows=(), event_rows=(), link_rows=()) -> dict:
     end = cutoff + outcome.horizon_days * DAY
     since = cutoff - outcome.active_days * DAY
 
-    def owner(visitor, customer, known_by):
+    def owner(visitor, customer, on, known_by):
         if customer is not None:
             return customer
-        seen = {c for v, c, d, *_ in event_rows if v == visitor and c and day(d) < known_by}
+        named = [(c, d) for v, c, d, *_ in event_rows if v == visitor and c and day(d) < known_by]
+        seen = {c for c, _ in named}
         seen |= {c for v, c, d in link_rows if v == visitor and day(d) < known_by}
-        return seen.pop() if len(seen) == 1 else None
+        # Rows are days apart, so those of one instant are a visit.
+        of_visit = {c for c, d in named if d == on}
+        alone = seen if len(seen) == 1 else of_visit
+        return min(alone) if len(alone) == 1 else None
 
     def does(event, start, stop):
         if event in ("purchase", "use_coupon") and order_rows:
@@ -95,7 +99,7 @@ def walk(outcome, cutoff, order_rows=(), event_rows=(), link_rows=()) -> dict:
         for visitor, customer, d, name, *_ in event_rows:
             counts = name not in ("app_remove", "push_off") if event == "visit" else name == event
             if counts and start <= day(d) < stop:
-                found.add(owner(visitor, customer, stop))
+                found.add(owner(visitor, customer, d, stop))
         return found - {None}
 
     people = does(outcome.active_event, since, cutoff)

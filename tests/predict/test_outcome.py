@@ -87,7 +87,7 @@ def test_whose_an_event_is(con, tmp_path):
         "ann": 1,  # her phone, logged out
         "ben": 1,  # seen to be his a day later, within the window
         "bea": 0,  # only known after the window: a label that is over stays as it is
-        "cat": 0, "dan": 0,  # a shared browser, logged out, is nobody's
+        "cat": 0, "dan": 0,  # a shared browser is nobody's in a visit without a login
         "eve": 0,  # turning push off is no visit
         "fay": 1,
     }  # fmt: skip

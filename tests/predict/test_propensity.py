@@ -15,8 +15,9 @@ from cdp_lib.predict.frame_set import Frames
 from cdp_lib.predict.frames import from_table
 from cdp_lib.predict.logistic import log_loss
 from cdp_lib.predict.propensity import choose_winner
+from cdp_lib.predict.ranking import auc_with_error
 from cdp_lib.predict.saved import load, save
-from cdp_lib.predict.verdict import auc_with_error, signal
+from cdp_lib.predict.verdict import signal
 
 
 def planted(n: int, seed: int = 1, strength: float = 1.0, curved: bool = False) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pytest
 
 from cdp_lib.predict import propensity
 from cdp_lib.predict.frames import from_table
-from cdp_lib.predict.verdict import auc_with_error
+from cdp_lib.predict.ranking import auc_with_error
 
 
 def auc_of(frames, model):

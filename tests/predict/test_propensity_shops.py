@@ -10,8 +10,8 @@ import pytest
 from cdp_lib.predict import frames, propensity
 from cdp_lib.predict.calibration import newton
 from cdp_lib.predict.outcome import Outcome
+from cdp_lib.predict.ranking import auc_with_error
 from cdp_lib.predict.rules import field
-from cdp_lib.predict.verdict import auc_with_error
 from cdp_lib.tables import open_shop
 
 EXAMPLES = Path(__file__).parents[2] / "data" / "examples"

@@ -77,8 +77,8 @@ def resampled(one: Fitted, measure, n: int = 200) -> float:
 def test_nine_tenths_of_what_can_be_known(fitted):
     assert fitted.model.verdict == "use"
     ours, most = (area(score, fitted.best) - 0.5 for score in (fitted.p, fitted.best))
-    # Who leaves is decided by rates that half a year of orders tells faintly. In the hardest of five
-    # other worlds trees that learn from the law itself reach no more than 0.89 there.
+    # Who leaves is decided by rates that half a year of orders tells faintly: in the hardest of
+    # five other worlds even trees that learn from the law itself reach no more than 0.89.
     assert 0.9 * most < ours < most, ours / most
 
     def short(rows):

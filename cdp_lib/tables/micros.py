@@ -15,6 +15,11 @@ def _epoch_us(moment) -> dt.int64:
     """DuckDB's microseconds since 1970; Ibis's `delta` takes five times as long."""
 
 
+@ibis.udf.scalar.builtin(name="unix_micros")
+def _unix_micros(moment) -> dt.int64:
+    """Spark's microseconds since 1970."""
+
+
 @ibis.udf.scalar.builtin(name="make_timestamp")
 def _make_timestamp(micros) -> dt.Timestamp(scale=6):
     """DuckDB's instant from microseconds since 1970, which Ibis does not write."""
@@ -36,7 +41,7 @@ def micros(moment: ir.TimestampValue) -> ir.IntegerValue:
     """An instant as microseconds since 1970."""
     if ibis.get_backend(moment).name == "duckdb":
         return _epoch_us(moment.cast("timestamp(6)"))
-    return moment.delta(ibis.timestamp("1970-01-01 00:00:00"), unit="microsecond").cast("int64")
+    return _unix_micros(moment.cast(dt.Timestamp(timezone="UTC")))
 
 
 def in_micros(length: timedelta) -> int:
