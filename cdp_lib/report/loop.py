@@ -21,6 +21,7 @@ from cdp_lib.lift.experiment import Experiment, declared
 from cdp_lib.lift.metrics import SHOP
 from cdp_lib.lift.readout import Readout, readout
 from cdp_lib.tables import Shop
+from cdp_lib.tables.engine import put
 
 QUARTER_DAYS = 91.0
 
@@ -148,17 +149,19 @@ def _audiences(shop, ledger, rows, known, since_days) -> list[Readout]:
     wanted = from_ledger(rows, known)
     if not wanted:
         return []
-    drawn = _on_engine(ledger.assignments(), ["experiment_id", "unit_id", "arm"], "assigned_at")
-    sent = _on_engine(ledger.deliveries(), ["experiment_id", "unit_id"], "delivered_at")
+    unit = ["experiment_id", "unit_id"]
+    drawn = _on_engine(shop, ledger.assignments(), [*unit, "arm"], "assigned_at")
+    sent = _on_engine(shop, ledger.deliveries(), unit, "delivered_at")
     return [readout(one) for one in shop_units.collect(shop, wanted, drawn, sent)]
 
 
-def _on_engine(frame: pd.DataFrame, texts: list[str], moment: str) -> Table:
+def _on_engine(shop: Shop, frame: pd.DataFrame, texts: list[str], moment: str) -> Table:
     import pyarrow as pa
 
     schema = pa.schema([*((name, pa.string()) for name in texts), (moment, pa.timestamp("us"))])
     plain = frame[[*texts, moment]]
-    return ibis.memtable(pa.Table.from_pandas(plain, schema=schema, preserve_index=False))
+    rows = pa.Table.from_pandas(plain, schema=schema, preserve_index=False)
+    return put(shop.con, rows, f"ledger_{moment}_{shop.as_of:%Y%m%d}")
 
 
 def _text(value: object) -> str:
