@@ -169,6 +169,7 @@ def _reached(
     bought = rows.join(clicks, KEY)
     bought = bought.join(orders, bought.unit_id == orders.customer_id)
     bought = bought.filter(
+        bought.revenue > 0,
         bought.ordered_at >= bought.clicked_at,
         bought.ordered_at < _after("clicked_at", attribution_days)(bought),
         bought.ordered_at < _after("assigned_at", window_days)(bought),

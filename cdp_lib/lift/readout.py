@@ -23,6 +23,7 @@ from cdp_lib.lift.segments import shrunk
 from cdp_lib.lift.sequential import always_valid, width
 from cdp_lib.lift.verdict import Verdict, verdict
 
+MOST_RARE = 5  # expected events in the smaller arm below which a normal interval is not trusted
 _Z = 1.959963984540054
 
 
@@ -102,7 +103,7 @@ def readout(found: Evidence, alpha: float = 0.05, segment_metrics: int = 3) -> R
     verdicts = {}
     texts = []
     for row in effects.itertuples():
-        harm = _harm(effects, one, row.arm) if row.metric == one.metrics[0].name else ""
+        harm = _harm(found, effects, row.arm) if row.metric == one.metrics[0].name else ""
         said = _verdict(found, row, gate, wait, harm, _worth(spent, one, row))
         texts.append(said.text)
         if row.metric == one.metrics[0].name:
@@ -204,9 +205,25 @@ def _wait_days(found: Evidence) -> int:
     return max(1, math.ceil(left))
 
 
-def _verdict(found, row, gate, wait, harm, worth) -> Verdict:
+def _still_open(found: Evidence) -> bool:
+    """Whether the experiment goes on, so that one looks at it more than once."""
     waiting = found.n_waiting > 0 or found.experiment.planned_days is not None
-    still = waiting and found.started_at is not None
+    return waiting and found.started_at is not None
+
+
+def _countable(row) -> bool:
+    """Whether events are frequent enough for a normal interval: five in the smaller arm, if the
+    arms were alike. Money, and means that may be negative, are not events."""
+    if row.kind not in ("conversion", "mean") or min(row.mean_control, row.mean_treated) < 0:
+        return True
+    events = row.mean_control * row.n_control + row.mean_treated * row.n_treated
+    return not events / row.n * min(row.n_control, row.n_treated) < MOST_RARE
+
+
+def _verdict(found, row, gate, wait, harm, worth) -> Verdict:
+    still = _still_open(found)
+    if gate is None and not harm and not _countable(row):
+        return Verdict("cannot tell", "Too few events for an interval.", mde=row.mde)
     days = (found.as_of - found.started_at) / timedelta(days=1) if still else None
     ends = (row.always_low, row.always_high) if still else (row.low, row.high)
     return verdict(
@@ -225,11 +242,12 @@ def _worth(spent: pd.DataFrame, one: Experiment, row) -> float:
     return float(mine.break_even.iloc[0])
 
 
-def _harm(effects: pd.DataFrame, one: Experiment, arm: str) -> str:
-    tolerated = {metric.name: metric.tolerance for metric in one.metrics}
+def _harm(found: Evidence, effects: pd.DataFrame, arm: str) -> str:
+    tolerated = {metric.name: metric.tolerance for metric in found.experiment.metrics}
+    low, high = ("always_low", "always_high") if _still_open(found) else ("low", "high")
     for row in effects[(effects.arm == arm) & effects.guardrail].itertuples():
-        worst = row.low if row.higher_is == "worse" else -row.high
-        if worst > tolerated[row.metric] and row.pvalue_holm < 0.05:
+        worst = getattr(row, low) if row.higher_is == "worse" else -getattr(row, high)
+        if _countable(row) and worst > tolerated[row.metric] and row.pvalue_holm < 0.05:
             return f"It harms a guardrail: {row.metric}."
     return ""
 

@@ -170,8 +170,12 @@ def _query(
         cross = np.full((k, k), np.nan)
         for a, b in pairs:
             i, j = place[a], place[b]
-            value = float(getattr(row, f"p{i}_{j}")) - n * shift[i] * shift[j]
-            cross[i, j] = cross[j, i] = max(value, 0.0) if i == j else value
+            squares = float(getattr(row, f"p{i}_{j}"))
+            value = squares - n * shift[i] * shift[j]
+            # What rounding leaves of a column that is all one value is no spread.
+            if i == j and value < 1e-12 * squares:
+                value = 0.0
+            cross[i, j] = cross[j, i] = value
         key = tuple(_plain(getattr(row, name)) for name in groups)
         found[key] = Sums(tuple(columns), n, middle + shift, cross)
     return found

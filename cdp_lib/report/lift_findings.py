@@ -145,7 +145,8 @@ def _sum_headline(loop: Loop, name: str, part: list[Readout], always: bool) -> H
     verdict = "good" if low > 0 else "act" if high < 0 else "cannot tell"
     shown = wording.as_text(row["total"], "money", currency)
     sentence = f"{shown} more revenue than the holdouts say would have come anyway, from "
-    sentence += f"{row['n_treated']:,} customers treated in {row['n_experiments']} experiments."
+    sentence += f"{row['n_treated']:,} customers treated in {row['n_experiments']} "
+    sentence += "experiment." if row["n_experiments"] == 1 else "experiments."
     if row["n_left_out"]:
         sentence += f" {row['n_left_out']} more cannot be read or are still open."
     if math.isfinite(row["attributed"]):
