@@ -4,13 +4,17 @@ A notebook that fails or lacks a table is named on the overview with its message
 other. Numbers are the same whenever the same week is run again; only seconds and memory differ.
 """
 
+from __future__ import annotations
+
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cdp_lib.checks import Refusal, at_least
 from cdp_lib.report import parameters as given_parameters
@@ -18,6 +22,9 @@ from cdp_lib.report.execute import Executed, execute
 from cdp_lib.report.progress import Quiet
 from cdp_lib.report.record import Outcome, notebook_text, scrub
 from cdp_lib.report.runs import PRESETS, Run, by_run, choose, find_runs
+
+if TYPE_CHECKING:
+    from cdp_lib.tables import Shop
 
 SEND = "send"  # whether audiences leave; notebooks that have some have this parameter
 
@@ -59,7 +66,7 @@ def weekly(
     earlier run of the same week. `parameters` are texts `notebook.name=value`. A notebook that
     weekly.toml lists runs as often as it says there (`runs.py`). At most `jobs`
     notebooks run at once, each for at most `timeout_seconds`. Audiences leave (`SEND`) unless
-    `send` is False or `as_of` looks back before the end of the shop's data.
+    `send` is False or `as_of` looks back at a week before that in which the shop's data end.
 
     Raises Refusal for an unknown notebook, parameter or shop, and while another run of the
     same week is under way.
@@ -77,8 +84,7 @@ def weekly(
     declared = {file: given_parameters.notebook_parameters(file) for file in files}
     opened = open_shop(shop, as_of=as_of or None)
     senders = [name for name in chosen if SEND in declared[found[name].notebook]]
-    # Who looks back at an earlier week writes to nobody.
-    leaves = send and (not as_of or not senders or opened.as_of >= open_shop(shop).as_of)
+    leaves = send and (not as_of or not senders or not _looks_back(opened.as_of, open_shop(shop)))
     fixed = {"shop": str(shop), "as_of": f"{opened.as_of:%Y-%m-%dT%H:%M:%SZ}"}
     values = {
         name: _values(found[name], declared[found[name].notebook], fixed, given.get(name, {}))
@@ -152,6 +158,13 @@ def stopping(pool: ThreadPoolExecutor, stop: threading.Event) -> Iterator[None]:
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
         raise
+
+
+def _looks_back(as_of: datetime, whole: Shop) -> bool:
+    """Whether the shop's data reach into a later week than that in which audiences would leave."""
+    from cdp_lib.activate.audience import week_of
+
+    return week_of(as_of) < week_of(whole.as_of)
 
 
 def _run_one(run: Run, values: dict, timeout_seconds, jobs: int, progress: Quiet, stop=None):

@@ -16,6 +16,7 @@ from cdp_lib.activate import audience
 from cdp_lib.activate.audience import AlreadySent, export
 from cdp_lib.activate.ledger import ledger_of
 from cdp_lib.activate.ledger_check import problems
+from cdp_lib.activate.outgoing import NotSent, send_all
 from cdp_lib.checks import MissingTable, Refusal, TooLittleData
 from cdp_lib.lift.assignment import arms_of, drawn, global_salt, global_shares
 from cdp_lib.tables import open_shop
@@ -358,3 +359,23 @@ def test_the_same_audience_on_both_engines(con, tmp_path):
     assert [p.read_bytes() for p in sent.paths] == [p.read_bytes() for p in same.paths]
     seals = [ledger_of(one).experiments().seal.tolist() for one in (shop, plain)]
     assert seals[0] == seals[1]
+
+
+def test_a_week_sends_what_it_can_and_says_what_it_lacks(shop):
+    lists = {"carts": everyone(shop).limit(100), "browses": everyone(shop).limit(200)}
+    planned = send_all(shop, lists)
+    assert [one.status for one in planned] == ["planned"] * 2
+    assert ledger_of(shop).experiments().empty
+    sent = send_all(shop, lists, send=True, contact_cost=0.5)
+    assert [one.status for one in sent] == ["sent"] * 2
+    assert ledger_of(shop).experiments().contact_cost.tolist() == [0.5, 0.5]
+    # The week is run again with another list: nobody is drawn twice.
+    again = send_all(shop, lists | {"carts": everyone(shop)}, send=True)
+    assert [(one.status, one.n_customers) for one in again] == [
+        ("sent before", 100), ("sent before", 200),
+    ]  # fmt: skip
+    lacking = send_all(shop, {"a": people(), "b": people()}, "push", send=True)
+    assert [type(one) for one in lacking] == [NotSent] * 2
+    assert "push_opt_in" in lacking[0].why
+    with pytest.raises(Refusal, match="holdout"):
+        send_all(shop, lists, holdout=2, send=True)
