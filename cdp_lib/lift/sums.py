@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
+import ibis
 import numpy as np
 import pandas as pd
 from ibis.expr.types import Table
@@ -106,7 +107,7 @@ def gather(
     outcome is for the caller to refuse (`screen.screen`). Out: group -> Sums, groups in order.
 
     Values are taken from a centre before they are multiplied. The centre is the mean of some
-    rows; where digits were lost all the same, the query is run again from the true means.
+    rows; where digits were lost all the same, the query is run again from each group's own means.
     """
     columns, by = list(dict.fromkeys(columns)), list(by)
     for name in (*columns, *by):
@@ -121,7 +122,7 @@ def gather(
     centre = _means(table.limit(_PROBE), columns)
     found = _query(table, columns, by, wanted, centre)
     if any(_lost(one, centre, columns) for one in found.values()):
-        found = _query(table, columns, by, wanted, _means(table, columns))
+        found = _query(table, columns, by, wanted, None)
     return found
 
 
@@ -146,25 +147,41 @@ def _means(table: Table, columns: Sequence[str]) -> dict[str, float]:
 
 
 def _query(
-    table: Table, columns: list[str], by: list[str], pairs: list[tuple], centre: dict[str, float]
+    table: Table,
+    columns: list[str],
+    by: list[str],
+    pairs: list[tuple],
+    centre: dict[str, float] | None,
 ) -> dict[tuple, Sums]:
+    own = ibis.window(group_by=by)
     place = {name: at for at, name in enumerate(columns)}
     moved = table.select(
         **{f"g{at}": table[name] for at, name in enumerate(by)},
+        **{f"v{at}": table[name].cast("float64") for at, name in enumerate(columns)},
         **{
-            f"x{at}": (table[name].cast("float64") - centre[name]).fill_null(0.0)
+            f"c{at}": ibis.literal(centre[name])
+            if centre is not None
+            else table[name].cast("float64").mean().over(own)
             for at, name in enumerate(columns)
         },
+    )
+    moved = moved.mutate(
+        **{
+            f"x{at}": (moved[f"v{at}"] - moved[f"c{at}"]).fill_null(0.0)
+            for at in range(len(columns))
+        }
     )
     sums = {f"s{at}": moved[f"x{at}"].sum() for at in range(len(columns))}
     for a, b in pairs:
         sums[f"p{place[a]}_{place[b]}"] = (moved[f"x{place[a]}"] * moved[f"x{place[b]}"]).sum()
+    if centre is None:
+        sums |= {f"m{at}": moved[f"c{at}"].max() for at in range(len(columns))}
     groups = [f"g{at}" for at in range(len(by))]
     rows = moved.group_by(groups).aggregate(n=moved.count(), **sums).to_pandas()
     rows = rows.sort_values(groups, ignore_index=True)
-    middle, k = np.array([centre[name] for name in columns]), len(columns)
-    found = {}
+    k, found = len(columns), {}
     for row in rows.itertuples(index=False):
+        middle = [getattr(row, f"m{i}") if centre is None else centre[columns[i]] for i in range(k)]
         n = int(row.n)
         shift = np.array([getattr(row, f"s{at}") for at in range(k)], float) / n
         cross = np.full((k, k), np.nan)
@@ -177,7 +194,7 @@ def _query(
                 value = 0.0
             cross[i, j] = cross[j, i] = value
         key = tuple(_plain(getattr(row, name)) for name in groups)
-        found[key] = Sums(tuple(columns), n, middle + shift, cross)
+        found[key] = Sums(tuple(columns), n, np.array(middle, float) + shift, cross)
     return found
 
 
