@@ -78,7 +78,7 @@ def live(folder: Path, weeks: int, customers: int, seed: int, holdout: float = 0
 
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory) -> Lived:
-    return live(tmp_path_factory.mktemp("loop"), weeks=8, customers=2500, seed=12)
+    return live(tmp_path_factory.mktemp("loop"), weeks=5, customers=4000, seed=12)
 
 
 pytestmark = pytest.mark.slow
@@ -94,9 +94,8 @@ def test_the_good_is_scaled_the_harmful_stopped_the_useless_no_success(lived):
 
 def test_what_is_stopped_leaves_no_more(lived):
     waves = lived.truth.groupby("audience").size()
-    assert waves["good"] == 8
-    first_stop = lived.verdicts("harmful").index("stop") + 1
-    assert waves["harmful"] == first_stop < 8
+    assert waves["good"] == len(lived.tables)
+    assert waves["harmful"] == lived.verdicts("harmful").index("stop") + 1 < len(lived.tables)
 
 
 def test_the_programme_reports_what_it_earned(lived):
