@@ -30,14 +30,15 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """One worker runs all Spark tests (their names say so), since one session is enough."""
+    """One worker runs all Spark tests, since one session is enough, and one those of the week."""
     from xdist.scheduler.loadscope import LoadScopeScheduling
 
-    class SparkOnOneWorker(LoadScopeScheduling):
+    class OneWorkerEach(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            return "spark" if "spark" in nodeid else nodeid
+            together = ("spark", "test_week.py")
+            return next((name for name in together if name in nodeid), nodeid)
 
-    return SparkOnOneWorker(config, log)
+    return OneWorkerEach(config, log)
 
 
 @pytest.fixture(scope="session")
