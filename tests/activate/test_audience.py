@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from small_shop import people, write_shop
 
 from cdp_lib.activate import audience
 from cdp_lib.activate.audience import AlreadySent, export
@@ -20,7 +21,6 @@ from cdp_lib.activate.outgoing import NotSent, send_all
 from cdp_lib.checks import MissingTable, Refusal, TooLittleData
 from cdp_lib.lift.assignment import arms_of, drawn, global_salt, global_shares
 from cdp_lib.tables import open_shop
-from tests.activate.small_shop import people, write_shop
 
 WAVE = "carts.2026-W48"
 
