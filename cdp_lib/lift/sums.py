@@ -42,6 +42,11 @@ class Sums:
         n = self.n + other.n
         if not self.n or not other.n:
             return self if self.n else other
+        # What is not finite stays so, and a gate tells of it.
+        with np.errstate(invalid="ignore"):
+            return self._joined(other, n)
+
+    def _joined(self, other: Sums, n: int) -> Sums:
         apart = other.mean - self.mean
         cross = self.cross + other.cross + np.outer(apart, apart) * (self.n * other.n / n)
         return Sums(self.columns, n, self.mean + apart * (other.n / n), cross)
@@ -67,10 +72,11 @@ class Sums:
         """
         w = np.array([weights.get(column, 0.0) for column in self.columns])
         used = w != 0
-        crossed = self.cross[:, used] @ w[used]
-        own = w[used] @ crossed[used]
+        with np.errstate(invalid="ignore"):
+            crossed = self.cross[:, used] @ w[used]
+            own, mean = w[used] @ crossed[used], w[used] @ self.mean[used]
         cross = np.block([[self.cross, crossed[:, None]], [crossed[None, :], np.array([[own]])]])
-        return Sums((*self.columns, name), self.n, np.append(self.mean, w @ self.mean), cross)
+        return Sums((*self.columns, name), self.n, np.append(self.mean, mean), cross)
 
 
 def total(parts: Iterable[Sums]) -> Sums:
@@ -188,7 +194,8 @@ def _query(
         for a, b in pairs:
             i, j = place[a], place[b]
             squares = float(getattr(row, f"p{i}_{j}"))
-            value = squares - n * shift[i] * shift[j]
+            with np.errstate(invalid="ignore"):
+                value = squares - n * shift[i] * shift[j]
             # What rounding leaves of a column that is all one value is no spread.
             if i == j and value < 1e-12 * squares:
                 value = 0.0
