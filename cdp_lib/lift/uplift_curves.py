@@ -56,14 +56,23 @@ def standing(score: np.ndarray, fold: np.ndarray | None = None) -> np.ndarray:
     return ((grouped.rank(method="average") - 0.5) / grouped.transform("size")).to_numpy()
 
 
-def share_within(order: np.ndarray, first: float, fold: np.ndarray | None = None) -> np.ndarray:
-    """The chance of each unit to be among the first share; ties share what is left alike."""
+def share_within(
+    order: np.ndarray,
+    first: float | Sequence[float],
+    fold: np.ndarray | None = None,
+) -> np.ndarray:
+    """The chance of each unit to be among the first share; ties share what is left alike.
+
+    first: one share, or several for a column each.
+    """
     groups = np.zeros(len(order), int) if fold is None else np.asarray(fold)
     frame = pd.DataFrame({"group": groups, "order": order})
     tied = frame.groupby(["group", "order"])["order"].transform("size").to_numpy()
-    size = frame.groupby("group")["order"].transform("size").to_numpy()
-    half = tied / size / 2
-    return np.clip((first - (order - half)) / (2 * half), 0, 1)
+    width = tied / frame.groupby("group")["order"].transform("size").to_numpy()
+    start = order - width / 2
+    if np.ndim(first) == 0:
+        return np.clip((first - start) / width, 0, 1)
+    return np.clip((np.asarray(first, float) - start[:, None]) / width[:, None], 0, 1)
 
 
 def score_table(
@@ -92,8 +101,7 @@ def score_table(
     for score in scores.values():
         order = standing(score, fold)
         columns += [effects * (0.5 - order), effects * (1 - order)]
-        for first in at:
-            inside = share_within(order, first, fold)
+        for inside in share_within(order, at, fold).T:
             columns += [effects * inside, inside]
     whole, drawn = sums(np.column_stack(columns), ids, n_boot, seed)
     width, tail = 2 + 2 * len(at), (1 - LEVEL) / 2 / max(1, tested)
@@ -130,7 +138,7 @@ def curve_table(
     parts = []
     for name, score in scores.items():
         order = standing(score, fold)
-        inside = np.column_stack([share_within(order, first, fold) for first in shares])
+        inside = share_within(order, shares, fold)
         whole, drawn = sums(effects[:, None] * inside, ids, n_boot, seed)
         low, high = ends(drawn, (1 - LEVEL) / 2)
         parts.append(

@@ -36,8 +36,8 @@ def calibration_table(
     rows = []
     for k in np.unique(place):
         inside = place == k
-        rows.append({"group": int(k) + 1, "n": int(inside.sum()), "predicted": predicted[inside].mean()}
-                    | _mean("measured", effects, inside, ids, seed))  # fmt: skip
+        row = {"group": int(k) + 1, "n": int(inside.sum()), "predicted": predicted[inside].mean()}
+        rows.append(row | _mean("measured", effects, inside, ids, seed))
     return pd.DataFrame(rows)
 
 
