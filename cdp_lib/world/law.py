@@ -69,7 +69,7 @@ CAMPAIGNS = (
 )
 AUDIENCES = (
     ("abandoned_carts", Campaign("email", 0.0, 0.45, 2.0, 0.03, 0.4)),  # pays
-    ("abandoned_browses", Campaign("email", 0.0, 0.0, 0.0, 0.60, 0.6)),  # harmful
+    ("abandoned_browses", Campaign("email", 0.20, 0.0, 0.0, 0.90, 0.95)),  # harmful
     ("likely_churners", Campaign("email", 0.0, 0.0, 0.0, 0.0, 0.0)),  # useless
 )
 OTHER_AUDIENCE = Campaign("email", 0.0, 0.25, 1.2, 0.10, 0.5)
