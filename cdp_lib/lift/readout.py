@@ -111,7 +111,8 @@ def readout(found: Evidence, alpha: float = 0.05, segment_metrics: int = 3) -> R
     effects["verdict"] = texts
     for arm in arms:
         if arm not in verdicts:
-            verdicts[arm] = Verdict("refused", gate.short if gate else "nothing to compare")
+            none = (math.nan,) * 4
+            verdicts[arm] = verdict(*none, gate, wait)
     parts = _segments(found, control, arms, segment_metrics, alpha) if rows else []
     segments, differences = _joined(parts)
     days = pd.DataFrame(columns=["arm", "day", "abs_lift", "low", "high", "se"])
