@@ -56,7 +56,7 @@ def test_groups_and_reasons_are_of_what_was_planted(spring):
     sizes = uplift_study.calibration(spring)
     assert sizes.n.sum() == spring.n and sizes.measured.iloc[0] > sizes.measured.iloc[-1]
     curve = uplift_study.curves(spring)
-    assert curve[curve.contacted == 1].gain.nunique() == 1
+    assert np.ptp(curve[curve.contacted == 1].gain) < 1e-12  # to treat all is to treat all
 
 
 def test_a_list_is_of_those_whom_a_contact_pays_for(spring):
