@@ -85,8 +85,7 @@ def draw(shop: Shop, ledger: Ledger, asked: Asked) -> Drawn:
     """Settle who may be in the wave, then draw the arms; nothing is written."""
     one, ids = asked.experiment, asked.people.customer_id.tolist()
     known = _known(shop, asked)
-    others, rows = ledger.experiments(), ledger.assignments()
-    busy = eligible.open_elsewhere(others, rows, one.layer, one.assigned_at, one.window_days)
+    busy = eligible.open_elsewhere(ledger, one.layer, one.assigned_at, one.window_days)
     busy |= eligible.out_of_layer(shop.name, ids, one.layer, asked.layer_shares, one.audience)
     reasons = eligible.reason_table(
         ids,
@@ -97,7 +96,7 @@ def draw(shop: Shop, ledger: Ledger, asked: Asked) -> Drawn:
     )
     counts = {"n_customers": len(ids)}
     counts |= {name: int((reasons.reason == name).sum()) for name in eligible.REASONS}
-    people = known[known.customer_id.isin(reasons.customer_id[reasons.reason.isna()])]
+    people = known[reasons.reason.isna().to_numpy()]
     stratum = one.stratified_by or ""
     drawn = with_arms(people, "customer_id", one.salt, one.arms, stratum)
     strata = [None if pd.isna(v) else str(v) for v in drawn[stratum]] if stratum else None
@@ -131,7 +130,7 @@ def check_global(shop: Shop, experiments: pd.DataFrame) -> None:
 
 
 def _known(shop: Shop, asked: Asked) -> pd.DataFrame:
-    """Each customer asked for with what the shop knows, and every column that is needed."""
+    """Each customer asked for, in order, with what the shop knows and every column needed."""
     one, people = asked.experiment, asked.people
     wanted = dict.fromkeys([*asked.columns, *([one.stratified_by] if one.stratified_by else [])])
     lacking = [c for c in wanted if c not in people.columns]
@@ -141,7 +140,7 @@ def _known(shop: Shop, asked: Asked) -> pd.DataFrame:
             one_of("columns", column, [*people.columns, *at_hand])
     known = eligible.known_customers(shop, people.customer_id, one.channel, lacking)
     own = [c for c in known.columns if c == "customer_id" or c not in people.columns]
-    joined = people.merge(known[own], "left", on="customer_id")
+    joined = people.merge(known[own], "left", on="customer_id", validate="one_to_one")
     return joined.assign(allowed=joined.allowed.fillna(False).astype(bool))
 
 

@@ -10,6 +10,7 @@ import ibis
 import pandas as pd
 
 from cdp_lib.activate.contacts import usable_hash
+from cdp_lib.activate.ledger import Ledger
 from cdp_lib.checks import Refusal, TooLittleData
 from cdp_lib.lift.assignment import (
     GLOBAL_HOLDOUT,
@@ -96,18 +97,19 @@ def reason_table(
 
 
 def open_elsewhere(
-    experiments: pd.DataFrame,
-    assignments: pd.DataFrame,
+    ledger: Ledger,
     layer: str,
     starts_at: datetime,
     window_days: float,
 ) -> set[str]:
     """The units of the experiments of a layer whose outcome window meets the new one."""
+    experiments = ledger.experiments()
     start, end = pd.Timestamp(starts_at), pd.Timestamp(starts_at + timedelta(days=window_days))
     ends = experiments.assigned_at + pd.to_timedelta(experiments.window_days.astype(float), "D")
     meets = (experiments.layer == layer) & (experiments.assigned_at < end) & (ends > start)
-    busy = set(experiments.experiment_id[meets])
-    return set(assignments.unit_id[assignments.experiment_id.isin(busy)])
+    return {
+        u for name in experiments.experiment_id[meets] for u in ledger.assignments(name).unit_id
+    }
 
 
 def out_of_layer(
