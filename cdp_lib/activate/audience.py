@@ -27,7 +27,7 @@ from cdp_lib.activate.audience_draw import (
     people_of,
     treated_again,
 )
-from cdp_lib.activate.eligible import suppressed_ids
+from cdp_lib.activate.eligible import HASHES, suppressed_ids
 from cdp_lib.activate.exports import Export, export_of_draw, export_of_row
 from cdp_lib.activate.ledger import Experiment, Ledger, ledger_of
 from cdp_lib.activate.lists import check_name
@@ -37,6 +37,7 @@ from cdp_lib.lift.history import METRICS
 from cdp_lib.tables import Shop
 
 FOLDER = "audiences"
+TAKEN = {"allowed", "arm", *HASHES}  # columns that must not come from the caller's table
 
 
 class AlreadySent(Refusal):
@@ -83,7 +84,11 @@ def export(
     _check(name, channel, holdout, window_days, metric, why_no_holdout, if_sent)
     at_least("contact_cost", contact_cost, 0)
     at_least("incentive_cost", incentive_cost, 0)
+    for column in {*columns, stratify_by} & TAKEN:
+        fix = "hashes stand in the files anyway; give any other column another name"
+        raise Refusal("columns", column, "is a name of the export's own", fix)
     ledger, wave = ledger_of(shop), week_of(shop.as_of)
+    holdout = float(holdout)
     home = ledger.path.parent
     place = Path(folder).absolute() if folder is not None else home / FOLDER / wave
     experiment = Experiment(
