@@ -16,6 +16,7 @@ SCRIPTS = {
     "shap": "shap_peers.py",
     "model": "model_peers.py",
     "quality": "quality_peers.py",
+    "uplift": "uplift_peers.py",
     "readout": "readout_peers.py",
 }
 
