@@ -231,14 +231,19 @@ class Ledger:
                 break
             except (duckdb.IOException, duckdb.ConnectionException) as error:
                 if "lock" not in str(error) and "different configuration" not in str(error):
-                    problem = str(error).splitlines()[0]
-                    fix = "restore it from a copy, or move it away to begin a new one"
-                    raise Refusal("ledger", self.path.name, problem, fix) from error
+                    raise self._no_ledger(error) from error
                 self._wait(limit, error)
         try:
             yield con
+        except duckdb.CatalogException as error:
+            raise self._no_ledger(error) from error
         finally:
             con.close()
+
+    def _no_ledger(self, error: Exception) -> Refusal:
+        problem = str(error).splitlines()[0]
+        fix = "restore it from a copy, or move it away to begin a new one"
+        return Refusal("ledger", self.path.name, problem, fix)
 
     def _wait(self, limit: float, error: Exception) -> None:
         if time.monotonic() > limit:

@@ -252,3 +252,9 @@ def test_a_file_that_is_no_ledger_is_refused(ledger, content):
         ledger.experiments()
     with pytest.raises(Refusal, match="restore it from a copy"):
         enter(ledger, wave())
+
+
+def test_a_database_of_something_else_is_refused(ledger):
+    duckdb.connect(str(ledger.path)).execute("CREATE TABLE other (x INTEGER)").close()
+    with pytest.raises(Refusal, match="restore it from a copy"):
+        ledger.experiments()
