@@ -14,7 +14,7 @@ CONTROLS = ("holdout", "control", "none", "placebo", "global_holdout")
 WINDOW_DAYS, BEFORE_DAYS, ATTRIBUTION_DAYS = 7.0, 28.0, 7.0
 _TEXTS = ("table", "control", "audience", "assigned_at", "outcome_at")
 _LISTS = ("arms", "covariates", "segments")
-_NUMBERS = ("window_days", "contact_cost", "incentive")
+_NUMBERS = ("window_days", "contact_cost", "incentive", "claimed")
 _KEYS = (*_TEXTS, *_LISTS, *_NUMBERS, "metrics", "shares")
 
 
@@ -31,7 +31,8 @@ class Experiment:
     a wave of. contact_cost: money for each unit reached; incentive: money given with each order of
     a treated unit, both None where unknown. assigned_at, outcome_at: columns of a unit table that
     say when. why_no_holdout: the reason given where nobody was held out. planned_days: of one that
-    goes on and is looked at on its way, the days that its interval is made for.
+    goes on and is looked at on its way, the days that its interval is made for. claimed: the
+    revenue that a vendor says it, or its audience in all, has earned.
     """
 
     experiment_id: str
@@ -51,6 +52,7 @@ class Experiment:
     outcome_at: str | None = None
     why_no_holdout: str = ""
     planned_days: float | None = None
+    claimed: float | None = None
 
     def __post_init__(self) -> None:
         one_of(f"experiments.{self.experiment_id}.table", self.table, TABLES)

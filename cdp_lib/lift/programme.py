@@ -113,19 +113,27 @@ def closed_in(readouts: Iterable[Readout], moment: datetime, days: float = 7) ->
 
 
 def claim_table(readouts: Iterable[Readout], metric: str = "revenue") -> pd.DataFrame:
-    """What a last-click count would claim beside what was earned: the ledger of claims.
+    """What is claimed beside what was earned: the ledger of claims.
 
-    Out: a row an audience: audience, claimed, total, low, high (95 %), overclaim (claimed
-    less earned), share_real (earned of claimed), holds (the claim lies in the interval). The
-    interval is the always-valid one where there are several waves, else that of one look.
+    Out: a row an audience: audience, by (who claims: "vendor", shop.toml's `claimed`, or "clicks",
+    the revenue of orders within a week of a click), claimed, total, low, high (95 %), overclaim
+    (claimed less earned), share_real (earned of claimed), holds (the claim lies in the interval).
+    The interval is the always-valid one where there are several waves, else that of one look.
     """
-    table = audience_table(readouts, metric)
+    readouts = list(readouts)
+    table = audience_table(readouts, metric).assign(by="clicks")
+    said = {o.experiment.audience or o.experiment.experiment_id: o.experiment.claimed
+            for o in readouts if o.experiment.claimed is not None}  # fmt: skip
+    vendors = table[table.audience.isin(list(said))]
+    vendors = vendors.assign(attributed=vendors.audience.map(said).astype(float), by="vendor")
+    table = pd.concat([vendors, table], ignore_index=True) if len(vendors) else table
     table = table[table.attributed.notna() & table.total.notna()]
     several = table.n_waves > 1
     low, high = (table[f"always_{e}"].where(several, table[e]) for e in ("low", "high"))
     return pd.DataFrame(
         {
             "audience": table.audience,
+            "by": table.by,
             "claimed": table.attributed,
             "total": table.total,
             "low": low,

@@ -102,20 +102,22 @@ def audience_chart(table: pd.DataFrame, currency: str = "", title: str = "Earned
     )  # fmt: skip
 
 
-def claim_chart(
-    table: pd.DataFrame, currency: str = "", title: str = "Claimed by clicks, and earned"
-):
+def claim_chart(table: pd.DataFrame, currency: str = "", title: str = "Claimed, and earned"):
     """What a last-click count claims beside what the holdout shows. `table`: a row an audience
     with audience, claimed, total, low, high."""
     import plotly.graph_objects as go
 
     need(table, ["audience", "claimed", "total", "low", "high"], "claims")
     shown = table.head(_MOST)
-    names = labels(shown.audience)
+    names = labels(
+        shown.audience + shown.by.map({"vendor": ", says the vendor"}).fillna("")
+        if "by" in shown
+        else shown.audience
+    )
     figure = go.Figure()
     figure.add_bar(
         x=shown.claimed.tolist(), y=names, orientation="h", marker_color=GREY, showlegend=True,
-        name="claimed: bought within a week of a click",
+        name="claimed: by the vendor, or bought within a week of a click",
     )  # fmt: skip
     figure.add_bar(
         x=shown.total.tolist(), y=names, orientation="h", marker_color=BLUE, showlegend=True,

@@ -99,6 +99,7 @@ def from_ledger(rows: pd.DataFrame, known: dict[str, Experiment]) -> list[Experi
                 contact_cost=cost if paid else more.contact_cost if more else None,
                 incentive=incentive if paid else more.incentive if more else None,
                 why_no_holdout=_text(row.why_no_holdout),
+                claimed=more.claimed if more else None,
             )
         )
     return found

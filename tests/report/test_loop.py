@@ -141,7 +141,19 @@ def test_the_table_begins_with_what_to_act_on(good, harmful):
 def test_what_clicks_claim_stands_beside_what_was_earned(good):
     # No messages and no clicks, but deliveries: a count of clicks would claim nothing.
     (row,) = programme.claim_table(good.readouts).itertuples()
-    assert row.claimed == 0 and row.total > 0 and not row.holds
+    assert row.claimed == 0 and row.total > 0 and not row.holds and row.by == "clicks"
+
+
+def test_what_a_vendor_claims_stands_beside_it_too(tmp_path):
+    folder = tmp_path / "shop"
+    living(folder, gain=1.5, n=600)
+    more = "[experiments.carts]\nclaimed = 1e6\n"
+    (folder / "shop.toml").write_text(TOML + more)
+    found = loop.read(open_shop(folder / "shop.toml"))
+    table = programme.claim_table(found.readouts).set_index("by")
+    vendor = table.loc["vendor"]
+    assert vendor.claimed == 1e6 and vendor.total == table.total["clicks"] and not vendor.holds
+    assert vendor.overclaim == pytest.approx(1e6 - vendor.total)
 
 
 def test_without_a_holdout_nothing_can_be_measured(tmp_path):
