@@ -78,7 +78,7 @@ def order_of_attention(headline: Mapping) -> tuple:
     first, then the rest by name."""
     money = headline["value"] if headline["unit"] == "money" and headline["value"] else 0.0
     verdict = _ORDER.index(plain_verdict(headline["verdict"]))
-    return (headline["name"] != MONEY_FIRST, verdict, -money, headline["notebook"])
+    return (headline.get("name") != MONEY_FIRST, verdict, -money, headline["notebook"])
 
 
 def _findings(

@@ -20,6 +20,11 @@ FILES = {
         f"{name}.parquet": f"complete_journey/{name}.parquet"
         for name in ("transactions", "products", "demographics")
     },
+    "hillstrom": {"hillstrom.parquet": "hillstrom/hillstrom.parquet"},
+    "cookie_cats": {"cookie_cats.csv": "cookie_cats/cookie_cats.parquet"},
+    "asos": {
+        "asos_digital_experiments.parquet": "asos_experiments/asos_digital_experiments.parquet"
+    },
 }
 
 
