@@ -31,6 +31,7 @@ from cdp_lib.world.units import units_table
 CHUNK_CUSTOMERS = 5_000
 BEYOND_DAYS = 400  # truth can be asked this far past the end of the span
 DIRT_SHARE = 0.002
+GLOBAL_HOLDOUT = 0.05  # of the customers: no audience may touch them
 TABLES = (
     "events", "orders", "order_lines", "customers", "products", "prices", "identities", "messages",
     "assignments",
@@ -156,6 +157,7 @@ def _write_shop(
             "",
             "[settings]",
             f"free_shipping_threshold = {world.free_shipping_threshold}",
+            f"global_holdout = {GLOBAL_HOLDOUT}",
             "",
             *(f'[tables.{name}]\npath = "{name}.parquet"\n' for name in tables),
             *(
