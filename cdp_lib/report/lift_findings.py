@@ -144,7 +144,8 @@ def _sum_headline(loop: Loop, name: str, part: list[Readout], always: bool) -> H
     low, high = (row["always_low"], row["always_high"]) if always else (row["low"], row["high"])
     verdict = "good" if low > 0 else "act" if high < 0 else "cannot tell"
     shown = wording.as_text(row["total"], "money", currency)
-    sentence = f"{shown} more revenue than the holdouts say would have come anyway, from "
+    unclear = "No clear gain or loss: " if verdict == "cannot tell" else ""
+    sentence = f"{unclear}{shown} of revenue beyond what the holdouts say comes anyway, from "
     sentence += f"{row['n_treated']:,} customers treated in {row['n_experiments']} "
     sentence += "experiment." if row["n_experiments"] == 1 else "experiments."
     if row["n_left_out"]:

@@ -28,6 +28,7 @@ def verdict_table(loop: Loop) -> pd.DataFrame:
     columns = ["order", "experiment", "arm", "metric", "n", "lift", "interval", "relative",
                "sample_ratio_p", "verdict"]  # fmt: skip
     table = pd.DataFrame(rows, columns=columns)
+    table.insert(3, "verdict", table.pop("verdict"))
     return table.sort_values("order", kind="stable").drop(columns="order").reset_index(drop=True)
 
 
