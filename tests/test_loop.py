@@ -5,6 +5,10 @@ would have spent without the message. Three audiences of disjoint customers: one
 them, one that does nothing, one that drives them away and gives half the price to the rest.
 """
 
+import importlib.util
+import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +25,7 @@ from cdp_lib.report import loop
 from cdp_lib.tables import open_shop
 from cdp_lib.world import Campaign, World, advance, simulate
 
+ROOT = Path(__file__).parents[1]
 LAWS = (
     ("good", Campaign("email", 0.0, 0.7, 3.0, 0.0, 0.0)),
     ("useless", Campaign("email", 0.0, 0.0, 0.0, 0.0, 0.0)),
@@ -136,3 +141,65 @@ def test_thirty_shops_are_told_the_truth(tmp_path):
         wrong += "scale" in lived.verdicts("useless")
     assert missed < 5
     assert wrong < 3
+
+
+def test_two_weeks_by_the_commands(tmp_path):
+    """`cdp weekly` sends, `cdp simulate --advance` lives, `cdp weekly` reads out."""
+    shop, out = tmp_path / "shop" / "shop.toml", tmp_path / "reports"
+
+    def cdp(*words) -> str:
+        run = [sys.executable, "-m", "cdp_lib", *map(str, words)]
+        return subprocess.run(run, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+
+    simulate(shop.parent, customers=700, weeks=14, seed=5, params=World(campaigns=()))
+    carts = ("--only", "03_abandoned_carts", "-p", "03_abandoned_carts.holdout=0.3")
+    cdp("weekly", "--shop", shop, "--out", out, *carts)
+    before = contacts(ledger_of(open_shop(shop)))
+    assert set(before["audience"]) == {"abandoned_carts", "abandoned_browses"}
+    assert 0 < (~before["treated"]).sum() < before["treated"].sum()
+    # The same week again changes nothing; then the week happens, and another leaves.
+    cdp("weekly", "--shop", shop, "--out", out, *carts)
+    pd.testing.assert_frame_equal(contacts(ledger_of(open_shop(shop))), before)
+    assert cdp("simulate", "--advance", 1, "--shop", shop).strip() == str(shop)
+    cdp("weekly", "--shop", shop, "--out", out, *carts, "--only", "09_incremental_lift")
+    after = contacts(ledger_of(open_shop(shop)))
+    assert after["experiment_id"].nunique() == 4
+    pd.testing.assert_frame_equal(
+        after[after["experiment_id"].isin(before["experiment_id"])].reset_index(drop=True), before
+    )
+    messages = pd.read_parquet(shop.parent / "messages.parquet")
+    reached = messages[messages["campaign_id"].isin(before["experiment_id"])]
+    wrote = before[before["treated"]]
+    assert sorted(zip(reached["campaign_id"], reached["customer_id"], strict=True)) == sorted(
+        zip(wrote["experiment_id"], wrote["unit_id"], strict=True)
+    )
+    week = sorted(path for path in out.iterdir() if path.name.startswith("20"))[-1]
+    told = json.loads((week / "headlines.json").read_text())
+    assert {"abandoned_carts", "abandoned_browses"} <= set(_words(told, "experiment"))
+
+
+def _words(value, key: str) -> list[str]:
+    """The beginnings, up to a dot, of all values under a key, however deep."""
+    if isinstance(value, list):
+        return [word for each in value for word in _words(each, key)]
+    if not isinstance(value, dict):
+        return []
+    own = [str(value[key]).split(".")[0]] if value.get(key) else []
+    return own + [word for each in value.values() for word in _words(each, key)]
+
+
+@pytest.mark.proof
+def test_eight_weeks_by_the_commands(tmp_path):
+    """The run that docs/closed-loop.png shows, on another shop."""
+    spec = importlib.util.spec_from_file_location("closed_loop", ROOT / "tools" / "closed_loop.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    weeks = tool.history(tool.live(tmp_path, 8, 10_000, 0.3, seed=3), 8)
+    assert (
+        (weeks["always_low"] <= weeks["truth"]) & (weeks["truth"] <= weeks["always_high"])
+    ).all()
+    words = weeks.groupby("audience")["word"].agg(list)
+    assert words["abandoned_carts"][-1] == "scale"
+    assert words["abandoned_browses"][-1] == "stop"
+    assert "scale" not in words["likely_churners"] + words["abandoned_browses"]
+    assert "stop" not in words["abandoned_carts"]

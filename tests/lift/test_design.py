@@ -1,6 +1,8 @@
 """The shop's past as an experiment is sized by it, and the plan that follows."""
 
+import re
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -214,3 +216,12 @@ def test_a_plan_refuses_what_has_no_answer():
         design.plan_table(plan_of(sd=0.0))
     with pytest.raises(Refusal, match="units_per_week"):
         design.plan_table(plan_of(), units_per_week=0)
+
+
+def test_the_code_of_the_guide_runs(world, capsys):
+    text = (Path(__file__).parents[2] / "docs" / "lift-design.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    exec(block.replace("data/demo/shop.toml", str(world.path)), {})
+    said, effect = capsys.readouterr().out.strip().splitlines()
+    assert re.fullmatch(r"With 10 % held out you will .*; with 5 % .*\.", said)
+    assert float(effect) > 0
