@@ -22,7 +22,8 @@ def detectable(
 ) -> tuple[float, float]:
     """The smallest effect a unit that is found (80 % power, alpha 0.05), and the metric's mean.
 
-    Both from the past windows of these customers, by `design.history`; CUPED is counted in.
+    Both from the past windows of these customers, by `design.history`; CUPED and the heavy tail
+    are counted in.
     NaN where an arm has fewer than two units, or the shop has no orders or too short a past.
     """
     if min(n_treated, n_holdout) < 2:
@@ -34,4 +35,7 @@ def detectable(
         return nan, nan
     if not past.sd > 0:
         return nan, past.mean
-    return design.mde(n_treated, n_holdout, past.sd, cuped_r2=past.cuped_r2), past.mean
+    found = design.mde(
+        n_treated, n_holdout, past.sd, cuped_r2=past.cuped_r2, skewness=past.skewness
+    )
+    return found, past.mean
