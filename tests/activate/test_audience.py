@@ -347,7 +347,7 @@ def test_what_the_wave_can_detect_comes_from_the_shops_own_past(tmp_path):
     assert sent.usual == pytest.approx(weeks.to_numpy().mean())
     sd = np.sqrt(weeks.var(ddof=1).mean())
     # Two normal quantiles (0.975 and 0.8) times the standard error; Student's law of 298 degrees
-    # of freedom adds 0.4 %, the skewness of a week's revenue some per cent, CUPED may take some off.
+    # of freedom adds 0.4 %, the skewness of a week's revenue some per cent; CUPED takes some off.
     wide = 2.8016 * sd * np.sqrt(1 / sent.n_treated + 1 / sent.n_holdout)
     assert 0.95 * wide < sent.mde <= 1.08 * wide
 
