@@ -127,10 +127,15 @@ def _econml(kind):
 
 
 def sklift_two_models(x, treated, y):
-    """scikit-uplift's pair of models, one of which reads the other's answer."""
+    """scikit-uplift's pair of classifiers, one of which reads the other's answer; for 0 or 1."""
     from sklift.models import TwoModels
+    from xgboost import XGBClassifier
 
-    model = TwoModels(_trees(), _trees(), method="ddr_control")
+    pair = (
+        XGBClassifier(n_estimators=100, max_depth=4, learning_rate=0.1, n_jobs=THREADS)
+        for _ in range(2)
+    )
+    model = TwoModels(*pair, method="ddr_control")
     model.fit(x, y, treated.astype(int))
     return model.predict
 
