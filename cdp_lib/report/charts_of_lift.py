@@ -66,6 +66,8 @@ def lift_chart(
     figure.add_vline(x=0, line_color=INK, line_width=1.2)
     figure.update_yaxes(autorange="reversed", type="category")
     figure.update_xaxes(**axis("share" if unit == "points" else unit, currency))
+    if unit == "money" and shown[[low, high]].abs().max().max() < 100:
+        figure.update_xaxes(tickformat=",.2f")
     words = extremes(shown[label], shown[value], unit, currency)
     if wide:
         words += " The pale bars are the intervals for who looks every week."
@@ -77,7 +79,11 @@ def lift_chart(
 
 
 def relative_chart(effects: pd.DataFrame, title: str = "Relative lift by metric"):
-    """The relative lift of every metric and arm. `effects`: of `readout.Readout`."""
+    """The relative lift of every metric and arm. `effects`: of `readout.Readout`.
+
+    Guardrails are rare events, whose wide intervals would leave nothing else to see.
+    """
+    effects = effects[~effects.guardrail.astype(bool)]
     several = effects.arm.nunique() > 1
     name = effects.metric + (", " + effects.arm if several else "")
     return lift_chart(
@@ -88,10 +94,12 @@ def relative_chart(effects: pd.DataFrame, title: str = "Relative lift by metric"
 def day_chart(days: pd.DataFrame, currency: str = "", title: str = "Revenue a unit, day by day"):
     """How the lift on revenue built up. `days`: of `curve.curve`."""
     by = "arm" if days.arm.nunique() > 1 else None
-    return trend_chart(
+    figure = trend_chart(
         days, "abs_lift", title, x="day", low="low", high="high", unit="money", by=by,
         currency=currency,
     )  # fmt: skip
+    figure.update_yaxes(tickformat=",.2f")  # cents: Plotly would write 500 thousandths as 500m
+    return figure
 
 
 def audience_chart(table: pd.DataFrame, currency: str = "", title: str = "Earned, by audience"):

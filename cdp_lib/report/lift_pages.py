@@ -9,8 +9,8 @@ from cdp_lib.report.charts_of_lift import day_chart, relative_chart
 from cdp_lib.report.findings import note, show, show_table
 from cdp_lib.report.loop import Loop
 
-EFFECTS = ["arm", "metric", "n", "mean_control", "mean_treated", "abs_lift", "low", "high",
-           "rel_lift", "pvalue_holm", "verdict"]  # fmt: skip
+EFFECTS = ["arm", "metric", "verdict", "abs_lift", "low", "high", "rel_lift", "mean_control",
+           "mean_treated", "n", "pvalue_holm"]  # fmt: skip
 BESIDE = ["arm", "metric", "cuped_saved", "raw_lift", "capped_at", "capped_lift", "capped_low",
           "capped_high", "always_low", "always_high", "mde"]  # fmt: skip
 _WORDS = {
