@@ -201,7 +201,10 @@ def _query(
                 value = 0.0
             cross[i, j] = cross[j, i] = value
         key = tuple(_plain(getattr(row, name)) for name in groups)
-        found[key] = Sums(tuple(columns), n, np.array(middle, float) + shift, cross)
+        mean = np.array(middle, float) + shift
+        # Nor is what it leaves of a mean of zeros a mean: two groups of zeros do not differ.
+        mean[np.abs(mean) < 1e-12 * np.abs(shift)] = 0.0
+        found[key] = Sums(tuple(columns), n, mean, cross)
     return found
 
 

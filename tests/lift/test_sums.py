@@ -113,3 +113,16 @@ def test_nobody_is_nothing_to_add():
 def test_what_cannot_be_summed_is_refused(duckdb_con, make_table, columns, word):
     with pytest.raises(Refusal, match=word):
         gather(make_table(duckdb_con, frame(20)), columns)
+
+
+def test_two_groups_of_zeros_do_not_differ(duckdb_con, make_table):
+    """Their means are centred by what others did, and must not come back as rounding."""
+    n = 300
+    data = pd.DataFrame({"arm": ["a"] * n + ["b"] * n, "left": [0.0] * n + [0.0] * n})
+    data["segment"] = np.where(np.arange(2 * n) % 7 < 3, "x", "y")
+    others = pd.DataFrame({"arm": "c", "left": [0.1, 1.0, 0.7], "segment": "x"})
+    found = gather(make_table(duckdb_con, pd.concat([others, data])), ["left"], ["arm", "segment"])
+    for arm in "ab":
+        whole = found[arm, "x"] + found[arm, "y"]
+        assert whole.mean_of("left") == 0
+        assert whole.var("left") == 0
