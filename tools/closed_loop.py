@@ -89,7 +89,7 @@ def picture(table: pd.DataFrame, path: Path) -> None:
         ends = rows["always_high"].tolist() + rows["always_low"].tolist()[::-1]
         for trace in (
             go.Scatter(x=band, y=ends, fill="toself", fillcolor=wash(BLUE), line={"width": 0},
-                       mode="lines", name="interval (95 %, looked at every week)", showlegend=first),
+                       mode="lines", name="95 % interval, looked at weekly", showlegend=first),
             go.Scatter(x=rows["week"], y=rows["total"], mode="lines+markers",
                        line={"color": BLUE, "width": 2}, name="reported", showlegend=first),
             go.Scatter(x=rows["week"], y=rows["truth"], mode="lines",
