@@ -20,6 +20,17 @@ ENGINES = (
 )
 
 
+# Few rows a query: compiling it would take longer than running it as it is.
+QUICK_SPARK = (
+    "spark.driver.memory=3g",
+    "spark.sql.shuffle.partitions=2",
+    "spark.sql.codegen.wholeStage=false",
+    "spark.sql.codegen.factoryMode=NO_CODEGEN",
+    "spark.sql.adaptive.enabled=false",
+    "spark.driver.extraJavaOptions=-XX:+UseSerialGC",
+)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """What is long on Spark is run there by `make proof` alone."""
@@ -49,7 +60,7 @@ def spark_con():
         pytest.skip("Spark needs Java, which is not installed")
     from cdp_lib.tables.engine import connect
 
-    con = connect("pyspark://local[2]?spark.sql.shuffle.partitions=2&spark.driver.memory=3g")
+    con = connect("pyspark://local[2]?" + "&".join(QUICK_SPARK))
     yield con
     gc.collect()  # tables that Ibis keeps for us are dropped while the session still runs
     con._session.stop()
