@@ -20,6 +20,13 @@ ENGINES = (
 )
 
 
+SHARING = (
+    "test_week.py",
+    "test_loop.py",
+    "test_study.py",
+    "test_browser.py",
+    "test_readout_public",
+)
 # Few rows a query: compiling it would take longer than running it as it is.
 QUICK_SPARK = (
     "spark.driver.memory=3g",
@@ -27,7 +34,7 @@ QUICK_SPARK = (
     "spark.sql.codegen.wholeStage=false",
     "spark.sql.codegen.factoryMode=NO_CODEGEN",
     "spark.sql.adaptive.enabled=false",
-    "spark.driver.extraJavaOptions=-XX:+UseSerialGC",
+    "spark.driver.extraJavaOptions=-XX:%2BUseSerialGC",
 )
 
 
@@ -41,13 +48,13 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """One worker runs all Spark tests, since one session is enough, and one those of the week."""
+    """One worker runs all Spark tests, since one session is enough, and one each those of a file
+    whose tests share what takes long to make."""
     from xdist.scheduler.loadscope import LoadScopeScheduling
 
     class OneWorkerEach(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            together = ("spark", "test_week.py")
-            return next((name for name in together if name in nodeid), nodeid)
+            return next((name for name in ("spark", *SHARING) if name in nodeid), nodeid)
 
     return OneWorkerEach(config, log)
 

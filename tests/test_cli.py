@@ -4,6 +4,7 @@ import json
 import resource
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 from typer.testing import CliRunner
@@ -123,3 +124,20 @@ def test_the_exit_status_of_a_week_says_how_it_went(cdp, shop, tmp_path, code, s
     assert result.stdout.strip().endswith("there/2026-W44/index.html")
     manifest = json.loads((tmp_path / "there/2026-W44/manifest.json").read_text())
     assert manifest["notebooks"][0]["parameters"]["shop"] == "./shop.toml"
+
+
+def test_a_simulated_shop_lives_on_by_the_command(cdp, tmp_path):
+    made = cdp("simulate", "--out", "shop", "--customers", 60, "--weeks", 6, "--seed", 3)
+    assert made.exit_code == 0, made.output
+    path = tmp_path / "shop" / "shop.toml"
+    lived = cdp("simulate", "--advance", 2, "--shop", path)
+    assert lived.exit_code == 0, lived.output
+    assert "shop.toml" in made.output and "shop.toml" in lived.output
+    from cdp_lib.tables import open_shop
+
+    shop = open_shop(path)
+    last = shop.events.occurred_at.max().execute().to_pydatetime()
+    assert timedelta(0) < shop.as_of - last < timedelta(days=2)
+    assert shop.events.occurred_at.min().execute().to_pydatetime() < shop.as_of - timedelta(weeks=7)
+    neither = cdp("simulate", "--advance", 1, "--shop", path, "--out", "other")
+    assert neither.exit_code == 2 and "pass --out" in neither.output

@@ -143,6 +143,7 @@ def test_thirty_shops_are_told_the_truth(tmp_path):
     assert wrong < 3
 
 
+@pytest.mark.proof
 def test_two_weeks_by_the_commands(tmp_path):
     """`cdp weekly` sends, `cdp simulate --advance` lives, `cdp weekly` reads out."""
     shop, out = tmp_path / "shop" / "shop.toml", tmp_path / "reports"

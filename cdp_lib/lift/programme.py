@@ -174,7 +174,7 @@ def _verdict(waves: list[Readout], good: list[Readout], row: dict, metric: str) 
     if not good:
         last = waves[-1]
         return next(iter(last.verdicts.values()), Verdict("refused", "nothing to compare"))
-    # The first wave of an audience is the first look of many; an experiment that is no wave has one.
+    # An audience's first wave is the first look of many; an experiment that is no wave has one.
     if len(waves) == 1 and not waves[0].experiment.audience and len(good[0].verdicts) == 1:
         return next(iter(good[0].verdicts.values()))
     n = row["n_treated"]

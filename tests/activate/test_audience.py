@@ -353,6 +353,7 @@ def test_what_the_wave_can_detect_comes_from_the_shops_own_past(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long_on_spark
 def test_the_same_audience_on_both_engines(con, tmp_path):
     shop = open_shop(write_shop(tmp_path / "shop", people(), "global_holdout = 0.1"), con=con)
     sent = export(shop, everyone(shop), "carts", "email", 0.2, ("city",), stratify_by="city")

@@ -11,6 +11,8 @@ import pytest
 from cdp_lib.behaviour import carts
 from cdp_lib.tables import open_shop
 
+pytestmark = pytest.mark.long_on_spark
+
 EXAMPLES = Path(__file__).parents[2] / "data" / "examples"
 FILES = {
     "rees46": "rees46_multicategory/2019_oct_first_events.parquet",
@@ -33,7 +35,6 @@ def public(shared_data, tmp_path):
     return _public
 
 
-@pytest.mark.long_on_spark
 @pytest.mark.parametrize("name", FILES)
 def test_the_carts_are_those_of_a_plain_walk(public, con, name):
     shop, found = public(name, con)

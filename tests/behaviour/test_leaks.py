@@ -58,7 +58,7 @@ def test_the_window_holds_the_weeks_asked_for(con, make_table):
         carts.leaks(found, weeks=0)
 
 
-@pytest.mark.long_on_spark
+@pytest.mark.proof
 def test_the_expected_loss_is_covered(con, make_table):
     """Planted: 40 people a world leave a cart worth Exp(20), evenly over 200 hours; 3 in 10 buy
     it after all, evenly over 25 to 125 hours; the data end at 250.

@@ -17,6 +17,7 @@ def test_a_good_part_of_the_features_are_those_of_plain_python(duckdb_con, make_
 
 @pytest.mark.slow
 @pytest.mark.spark
+@pytest.mark.proof
 def test_so_they_are_on_spark(spark_con, make_shop):
     as_plain_python(spark_con, make_shop, 14)
 
