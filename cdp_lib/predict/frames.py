@@ -7,7 +7,6 @@ label window overlaps a feature window of the same customer in another role.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 import pandas as pd
@@ -22,6 +21,7 @@ from cdp_lib.predict.prepared import from_table
 from cdp_lib.predict.roles import ROLES, bounds, hash_below, hashed
 from cdp_lib.predict.span import data_span
 from cdp_lib.tables import Shop
+from cdp_lib.tables.engine import quick_planning
 from cdp_lib.windows import instant
 
 __all__ = ["Frames", "frame_at", "from_shop", "from_table", "profile_at_risk", "role_table"]
@@ -39,7 +39,7 @@ def from_shop(
 
     lookback_days: how far features look back. cap: about the most rows to collect; above it
     customers are drawn by hash, all cutoffs of a customer together. at: cutoffs of your own
-    instead of `cutoffs(shop, outcome)`. One query counts, then one per cutoff collects. Raises
+    instead of `cutoffs(shop, outcome)`. Labels come first, then the features of each cutoff. Raises
     Refusal as `cutoffs` and `label_table` do, and for labels that no model can learn from.
     """
     above("lookback_days", lookback_days, 0)
@@ -47,15 +47,19 @@ def from_shop(
     at = cutoffs(shop, outcome) if at is None else at
     if shop.has("events"):
         shop.keep()
-    n_at_risk = count_at_risk(shop, outcome, at, seed)
+    labels = [
+        (role, cutoff, _of_role(label_table(shop, outcome, cutoff), role, seed).cache())
+        for role, cutoff in at.all
+    ]
+    n_at_risk = _counted(labels)
     sums = n_at_risk.groupby("role")[["n_customers", "n_positive"]].sum()
     # Before anything large is read.
     check_labels({role: tuple(map(int, sums.loc[role])) for role in ROLES}, outcome.name)
     total = int(n_at_risk["n_customers"].sum())
     kept = min(1.0, cap / total) if total else 1.0
     raw: dict[str, list[pd.DataFrame]] = {role: [] for role in ROLES}
-    for role, cutoff in at.all:
-        raw[role].append(_collect(shop, outcome, cutoff, role, lookback_days, seed, kept))
+    for role, cutoff, mine in labels:
+        raw[role].append(_collect(shop, mine, cutoff, lookback_days, seed, kept))
     features = profile.features(shop, lookback_days)
     warnings = _seen_from(shop, outcome, at, lookback_days)
     if kept < 1:
@@ -91,9 +95,9 @@ def frame_at(
     if frames.outcome is None:
         raise Refusal("frames", frames.target, "come from a table", "use frames of a shop")
     cutoff = instant(cutoff, "cutoff")
-    one = count_at_risk(shop, frames.outcome, None, frames.seed, ((role, cutoff),))
-    kept = min(1.0, cap / max(1, int(one["n_customers"].sum())))
-    raw = _collect(shop, frames.outcome, cutoff, role, frames.lookback_days, frames.seed, kept)
+    labels = _of_role(label_table(shop, frames.outcome, cutoff), role, frames.seed).cache()
+    kept = min(1.0, cap / max(1, int(labels.count().execute())))
+    raw = _collect(shop, labels, cutoff, frames.lookback_days, frames.seed, kept)
     return typed(raw, frames.columns)
 
 
@@ -105,21 +109,12 @@ def profile_at_risk(
     return profile.as_of(shop, cutoff, lookback_days, at_risk(shop, outcome, cutoff))
 
 
-def count_at_risk(
-    shop: Shop,
-    outcome: Outcome,
-    at: Cutoffs | None,
-    seed: int,
-    only: Sequence[tuple[str, datetime]] = (),
-) -> pd.DataFrame:
+def _counted(labels: list[tuple[str, datetime, Table]]) -> pd.DataFrame:
     """How many customers of each role are at risk: role, cutoff, n_customers, n_positive."""
     rows = []
-    for role, cutoff in only or at.all:
-        labels = _of_role(label_table(shop, outcome, cutoff), role, seed)
-        found = labels.aggregate(
-            n=labels.count(), hits=labels.label.cast("int64").sum().fill_null(0)
-        )
-        n, hits = found.execute().iloc[0]
+    for role, cutoff, mine in labels:
+        hits = mine.label.cast("int64").sum().fill_null(0)
+        n, hits = mine.aggregate(n=mine.count(), hits=hits).execute().iloc[0]
         rows.append((role, cutoff, int(n), int(hits)))
     return pd.DataFrame(rows, columns=["role", "cutoff", "n_customers", "n_positive"])
 
@@ -131,21 +126,17 @@ def _of_role(table: Table, role: str, seed: int) -> Table:
 
 
 def _collect(
-    shop: Shop,
-    outcome: Outcome,
-    cutoff: datetime,
-    role: str,
-    lookback_days: int,
-    seed: int,
-    kept: float,
+    shop: Shop, labels: Table, cutoff: datetime, lookback_days: int, seed: int, kept: float
 ) -> pd.DataFrame:
-    labels = _of_role(label_table(shop, outcome, cutoff), role, seed)
+    """The labels of a cutoff that the engine keeps, or a sample of them, with their features."""
     if kept < 1:
-        labels = labels.filter(hashed(labels.customer_id, seed, "sample") < hash_below(kept))
-    # Sorted, so that the same rows come in the same order from every engine and thread.
-    labels = labels.cache()
+        few = hashed(labels.customer_id, seed, "sample") < hash_below(kept)
+        labels = labels.filter(few).cache()
     rows = labels.join(profile.as_of(shop, cutoff, lookback_days, labels), "customer_id")
-    return rows.to_pandas().sort_values("customer_id", ignore_index=True).assign(cutoff=cutoff)
+    with quick_planning():
+        found = rows.to_pandas()
+    # Sorted, so that the same rows come in the same order from every engine and thread.
+    return found.sort_values("customer_id", ignore_index=True).assign(cutoff=cutoff)
 
 
 def _seen_from(shop: Shop, outcome: Outcome, at: Cutoffs, lookback_days: int) -> list[str]:
