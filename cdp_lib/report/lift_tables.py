@@ -7,7 +7,8 @@ import pandas as pd
 from cdp_lib.lift import programme
 from cdp_lib.lift.readout import Readout
 from cdp_lib.report import wording
-from cdp_lib.report.findings import note, show_table
+from cdp_lib.report.charts_of_lift import audience_chart, claim_chart
+from cdp_lib.report.findings import note, show, show_table
 from cdp_lib.report.loop import Loop
 
 _ORDER = ("stop", "scale", "keep testing", "cannot tell", "refused")
@@ -42,19 +43,23 @@ def audience_view(loop: Loop, metric: str = "revenue") -> pd.DataFrame:
 
 
 def show_audiences(loop: Loop) -> None:
-    """Display `audience_view`, where there is an audience."""
+    """Display what each audience earned, as a chart and as `audience_view`, where there is one."""
     table = audience_view(loop)
     if not len(table):
         note("No experiment is on the shop's own customers.")
         return
+    if table.total.notna().any():
+        earned = programme.audience_table(loop.readouts)
+        show(audience_chart(earned, currency=loop.shop.currency))
     money = dict.fromkeys(("total", "always_low", "always_high", "cost"), "money")
     show_table(table, formats=money | {"roi": "share"}, people="n_treated", max_rows=60,
                currency=loop.shop.currency)  # fmt: skip
 
 
 def show_claims(claims: pd.DataFrame, currency: str) -> None:
-    """Display `programme.claim_table` where there are claims."""
+    """Display `programme.claim_table`, as a chart and as it is, where there are claims."""
     if len(claims):
+        show(claim_chart(claims, currency=currency))
         money = dict.fromkeys(("claimed", "total", "low", "high", "overclaim"), "money")
         show_table(claims, formats=money | {"share_real": "share"}, currency=currency)
     else:

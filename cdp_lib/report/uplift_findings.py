@@ -53,11 +53,12 @@ def gain_unit(one: UpliftStudy) -> str:
 def question_note(one: UpliftStudy) -> str:
     """Which experiment is read, and on whom."""
     rows = one.rows
-    n = int(rows.treated.sum())
+    n, outcome = int(rows.treated.sum()), wording.heading_of_column(rows.metric.name)
     return (
         f"Learned from the experiment {rows.experiment}: {n:,} customers drawn into {rows.arm}, "
-        f"{one.n - n:,} into {rows.control}. Outcome: {wording.heading_of_column(rows.metric.name)}"
-        f", intention to treat. {len(rows.columns.names)} columns known before the draw."
+        f"{len(rows.treated) - n:,} into {rows.control}. Judged on {one.n:,} of them, by models that "
+        f"had not seen them. Outcome: {outcome}, intention to treat. {len(rows.columns.names)} "
+        "columns known before the draw."
     )
 
 
@@ -98,7 +99,7 @@ def average_headline(one: UpliftStudy, currency: str = "") -> Headline:
         unit=unit_of(one),
         n=one.n,
         verdict="good" if low > 0 else "act" if high < 0 else "cannot tell",
-        sentence=f"A contact {told}, over all {one.n:,} customers of the experiment.",
+        sentence=f"A contact {told}, over the {one.n:,} customers that are judged.",
         higher_is="better",
         currency=currency,
     )

@@ -8,6 +8,7 @@ from cart_logs import START, at, journeys, row
 from cdp_lib.behaviour import carts
 from cdp_lib.behaviour.cart_lists import price_now, size_table
 
+pytestmark = pytest.mark.long_on_spark
 AS_OF = at(200)
 
 

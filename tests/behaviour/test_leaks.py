@@ -35,6 +35,7 @@ def test_figures_by_hand(con, make_table):
     assert table.gross_per_week["add_to_cart"] == pytest.approx(60 / found.weeks)
 
 
+@pytest.mark.long_on_spark
 def test_a_cart_left_last_night_counts_for_less(con, make_table):
     """Of ten left carts one is bought, at 48 hours: an eleventh, idle 30, has 9/10 to stay."""
     who = {"person_id": "v:z", "session_id": "z"}

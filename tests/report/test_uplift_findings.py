@@ -137,5 +137,7 @@ def test_names_and_notes(used):
     assert findings.names_in(" age, ,town ") == ["age", "town"]
     name = findings.list_name(used)
     assert name == "10_uplift_targeting-_b_spring__b_"
-    assert f"{used.rows.treated.sum():,} customers drawn into mail" in findings.question_note(used)
+    said, n = findings.question_note(used), used.rows.treated.sum()
+    assert f"{n:,} customers drawn into mail, {len(used.rows.treated) - n:,} into" in said
+    assert f"Judged on {used.n:,} of them" in said and used.n < len(used.rows.treated)
     assert "had not seen" in findings.limits(used)
