@@ -56,9 +56,9 @@ def question_note(one: UpliftStudy) -> str:
     n, outcome = int(rows.treated.sum()), wording.heading_of_column(rows.metric.name)
     return (
         f"Learned from the experiment {rows.experiment}: {n:,} customers drawn into {rows.arm}, "
-        f"{len(rows.treated) - n:,} into {rows.control}. Judged on {one.n:,} of them, by "
-        f"models that had not seen them. Outcome: {outcome}, intention to treat. {len(rows.columns.names)} "
-        "columns known before the draw."
+        f"{len(rows.treated) - n:,} into {rows.control}. Judged on {one.n:,} of them, by models "
+        f"that had not seen them. Outcome: {outcome}, intention to treat. "
+        f"{len(rows.columns.names)} columns known before the draw."
     )
 
 
