@@ -8,6 +8,7 @@ import pandas as pd
 from ibis import _
 from ibis.expr.types import Table
 
+from cdp_lib.lift.normal import Z
 from cdp_lib.tables import Shop
 
 
@@ -69,8 +70,8 @@ def curve(
                     "arm": arm,
                     "day": np.arange(1, n_days + 1),
                     "abs_lift": lift,
-                    "low": lift - 1.959963984540054 * se,
-                    "high": lift + 1.959963984540054 * se,
+                    "low": lift - Z * se,
+                    "high": lift + Z * se,
                     "se": se,
                 }
             )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from cdp_lib.lift.normal import Z
 from cdp_lib.lift.sums import Sums
 
 NAN = float("nan")
@@ -46,5 +47,5 @@ def exposed_effect(control: Sums, treated: Sums, outcome: str, exposure: str) ->
         / part.n
         for part in (control, treated)
     )
-    half = 1.959963984540054 * math.sqrt(max(spread, 0.0)) / moved
+    half = Z * math.sqrt(max(spread, 0.0)) / moved
     return Exposed(n_exposed, share, lift, lift - half, lift + half)

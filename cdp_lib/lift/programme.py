@@ -16,6 +16,7 @@ import pandas as pd
 
 from cdp_lib.checks import one_of
 from cdp_lib.lift.metrics import MONEY
+from cdp_lib.lift.normal import Z
 from cdp_lib.lift.readout import Readout
 from cdp_lib.lift.sequential import always_valid, width
 from cdp_lib.lift.verdict import Verdict, verdict
@@ -25,7 +26,6 @@ COLUMNS = """
 audience n_waves n_read n_treated n_control total low high always_low always_high cost margin roi
 attributed word verdict reason
 """.split()  # noqa: SIM905
-_Z = 1.959963984540054
 
 
 def counted(one: Readout, metric: str = "revenue") -> bool:
@@ -85,8 +85,8 @@ def total_row(readouts: Sequence[Readout], metric: str = "revenue") -> dict[str,
         "n_left_out": len(readouts) - len(good),
         "n_treated": int(money.n_treated.sum()) if known else 0,
         "total": value if known else math.nan,
-        "low": value - _Z * se if known else math.nan,
-        "high": value + _Z * se if known else math.nan,
+        "low": value - Z * se if known else math.nan,
+        "high": value + Z * se if known else math.nan,
         "always_low": float(low),
         "always_high": float(high),
         "se": se if known else math.nan,

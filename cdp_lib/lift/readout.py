@@ -19,12 +19,12 @@ from cdp_lib.lift.evidence import CAPPED, Evidence
 from cdp_lib.lift.experiment import Experiment
 from cdp_lib.lift.metrics import Metric
 from cdp_lib.lift.multiplicity import benjamini_hochberg, holm
+from cdp_lib.lift.normal import FOUND, Z
 from cdp_lib.lift.segments import shrunk
 from cdp_lib.lift.sequential import always_valid, width
 from cdp_lib.lift.verdict import Verdict, verdict
 
 MOST_RARE = 5  # expected events in the smaller arm below which a normal interval is not trusted
-_Z = 1.959963984540054
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ def _row(found, metric, arm, control, treated, everyone, alpha) -> dict:
     row["n"] = one.n_control + one.n_treated
     low, high = always_valid(one.abs_lift, one.se, _information(found), alpha)
     row |= {"always_low": float(low), "always_high": float(high)}
-    row["mde"] = (_Z + 0.8416212335729143) * one.se
+    row["mde"] = FOUND * one.se
     row |= dict.fromkeys(("capped_at", "capped_lift", "capped_low", "capped_high"), np.nan)
     name = f"{metric.column}{CAPPED}"
     if metric.has_tail and name in control.columns:
@@ -230,7 +230,7 @@ def _verdict(found, row, gate, wait, harm, worth) -> Verdict:
     return verdict(
         *ends, row.se, row.abs_lift, gate, wait, worth, 1 if row.higher_is == "better" else -1,
         days, harm, bool(row.pvalue_holm < 0.05) or worth != 0,
-        float(width(_information(found))) if still else _Z,
+        float(width(_information(found))) if still else Z,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-_Z = 1.959963984540054
+from cdp_lib.lift.normal import Z
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def shrunk(effects: pd.DataFrame, alpha: float = 0.05) -> tuple[pd.DataFrame, Di
     mean, error = float((weight * y).sum() / weight.sum()), float(weight.sum() ** -0.5)
     kept = between / (between + v)
     centre = mean + kept * (y - mean)
-    half = _Z * np.sqrt(kept * v + (1 - kept) ** 2 * error**2)
+    half = Z * np.sqrt(kept * v + (1 - kept) ** 2 * error**2)
     rows = effects.index[known]
     out.loc[rows, "shrunk_lift"] = centre
     out.loc[rows, "shrunk_low"], out.loc[rows, "shrunk_high"] = centre - half, centre + half

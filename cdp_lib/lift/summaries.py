@@ -11,13 +11,13 @@ from cdp_lib.checks import Refusal
 from cdp_lib.lift.evidence import Evidence
 from cdp_lib.lift.experiment import Experiment
 from cdp_lib.lift.metrics import SHOP, Metric
+from cdp_lib.lift.normal import Z
 from cdp_lib.lift.readout import Readout, readout
 from cdp_lib.lift.sequential import always_valid
 from cdp_lib.lift.sums import Sums
 from cdp_lib.tables import Shop
 
 CONTROL = "control"
-_Z = 1.959963984540054
 
 
 def readouts(shop: Shop, one: Experiment) -> list[Readout]:
@@ -68,8 +68,8 @@ def looks(part: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     n = part.n_treated + part.n_control
     low, high = always_valid(lift, se, n / n.max(), alpha)
     out = pd.DataFrame(
-        {"at_days": part.at_days, "abs_lift": lift, "se": se, "low": lift - _Z * se,
-         "high": lift + _Z * se, "always_low": low, "always_high": high}
+        {"at_days": part.at_days, "abs_lift": lift, "se": se, "low": lift - Z * se,
+         "high": lift + Z * se, "always_low": low, "always_high": high}
     )  # fmt: skip
     out["naive_signal"] = (out.low > 0) | (out.high < 0)
     out["signal"] = (out.always_low > 0) | (out.always_high < 0)

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 from cdp_lib.lift.gates import Gate
+from cdp_lib.lift.normal import FOUND, Z_POWER, Z
 
 MOST_DAYS = 84  # who would have to wait longer is told what could be seen by now instead
-_Z_POWER = 0.8416212335729143
 WORDS = ("scale", "stop", "keep testing", "cannot tell", "refused")
 
 
@@ -44,7 +44,7 @@ def verdict(
     days_so_far: float | None = None,
     harm: str = "",
     sure: bool = True,
-    reach: float = 1.959963984540054,
+    reach: float = Z,
 ) -> Verdict:
     """What to do about an arm.
 
@@ -61,7 +61,7 @@ def verdict(
         return Verdict("refused", gate.short)
     if not (math.isfinite(se) and math.isfinite(low)):
         return Verdict("cannot tell", "There is no spread to build an interval from.")
-    mde = (1.959963984540054 + _Z_POWER) * se
+    mde = FOUND * se
     if harm:
         return Verdict("stop", harm, mde=mde)
     good_low, good_high = (low, high) if sign > 0 else (-high, -low)
@@ -73,7 +73,7 @@ def verdict(
         return Verdict("stop", f"{what}.", mde=mde)
     if days_so_far:
         distance = abs(sign * abs_lift - worth)
-        times = ((reach + _Z_POWER) * se / distance) ** 2 if distance else math.inf
+        times = ((reach + Z_POWER) * se / distance) ** 2 if distance else math.inf
         more = math.ceil(days_so_far * max(times - 1, 0.0)) if math.isfinite(times) else None
         if more is not None and more <= MOST_DAYS:
             said = "If the effect is what it looks like, that many more days will show it."

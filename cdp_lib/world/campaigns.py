@@ -68,27 +68,6 @@ def draw_effects(
     return response, np.maximum(effect, -1.0)
 
 
-def apply(
-    world: World,
-    goods: Catalogue,
-    law: Leaving,
-    people: People,
-    clock: Clock,
-    carts: Carts,
-    coupon: np.ndarray,
-    draw: Draw,
-    rng: np.random.Generator,
-) -> tuple[Carts, np.ndarray, np.ndarray, Effects]:
-    """The carts with extras appended and later purchases removed, each cart's discount rate,
-    whether a cart's first visit never took place, and the effects.
-    """
-    often = buys_often(world, law, people)
-    response, effect = draw_effects(world, people, often, draw, rng)
-    return respond(
-        world, goods, law, people, clock, carts, coupon, draw, response, effect, rng
-    )  # fmt: skip
-
-
 def buys_often(world: World, law: Leaving, people: People) -> np.ndarray:
     """Who buys often enough to be `sure` where a campaign does not move them."""
     return buying_rate(world, people, law.of_person(people)) > world.often_per_day
@@ -107,7 +86,9 @@ def respond(
     effect: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple[Carts, np.ndarray, np.ndarray, Effects]:
-    """As `apply`, for effects that are known."""
+    """The carts with extras appended and later purchases removed, each cart's discount rate,
+    whether a cart's first visit never took place, and the effects.
+    """
     n, n_rows = len(carts), len(draw.person)
     if not n_rows:
         return carts, coupon, np.zeros(n, bool), Effects(response, *[effect] * 5)

@@ -171,8 +171,10 @@ def draw_chunk(
     sent, draw, opted = messages.send(
         world, people, account_at + SETTLED_DAYS, days // 7, streams["messages"]
     )
-    carts, discount, never, effects = campaigns.apply(
-        world, goods, law, people, time, carts, coupon, draw, streams["effects"]
+    often = campaigns.buys_often(world, law, people)
+    response, effect = campaigns.draw_effects(world, people, often, draw, streams["effects"])
+    carts, discount, never, effects = campaigns.respond(
+        world, goods, law, people, time, carts, coupon, draw, response, effect, streams["effects"]
     )
     takes_place = np.ones(len(person), bool)
     takes_place[opens] = ~never[: opens.sum()]

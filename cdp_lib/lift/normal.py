@@ -1,0 +1,5 @@
+"""Quantiles of the normal law that read-outs use: 95 % intervals, and power of 80 %."""
+
+Z = 1.959963984540054  # 97.5 %
+Z_POWER = 0.8416212335729143  # 80 %
+FOUND = Z + Z_POWER  # standard errors of an effect that is found in 4 of 5 cases
