@@ -25,7 +25,7 @@ LOW_TO_HIGH = [[0, "#2a7fc1"], [0.5, "#b9aeb9"], [1, "#d9480f"]]
 NOT_CAUSE = " This is how the model reckons, not what causes it."
 PUSH = "← lowers the chance · raises it →"
 _DIRECTION = {
-    "higher raises": (ORANGE, "a higher value raises the chance"),
+    "higher raises": (ORANGE, "a higher value raises the {what}"),
     "higher lowers": (BLUE, "a higher value lowers it"),
     "by category": (MUTED, "differs by category"),
     "mixed": (GREY, "neither way, or both"),
@@ -98,10 +98,12 @@ def importance_chart(
     title: str = "What the model looks at",
     label: str = "meaning",
     top: int = 12,
+    what: str = "chance",
 ):
     """Bars of each feature's share of all pushes, coloured by the direction of its effect.
 
-    `table`: of `explain.importance_table`, or of `group_table` with label="group".
+    `table`: of `explain.importance_table`, or of `group_table` with label="group". what: is raised
+    or lowered.
     """
     import plotly.graph_objects as go
 
@@ -118,7 +120,7 @@ def importance_chart(
             y=[name for name, inside in zip(names, part, strict=True) if inside],
             orientation="h",
             marker_color=colour,
-            name=words,
+            name=words.format(what=what),
             text=[f" {wording.as_text(value, 'share')}" for value in shown["share"][part]],
             textposition="outside",
             cliponaxis=False,

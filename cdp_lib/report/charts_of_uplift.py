@@ -166,10 +166,7 @@ def group_chart(
 
 def effect_chart(table: pd.DataFrame, title: str = "What goes with a larger or smaller effect"):
     """Bars of each feature's weight in the expected effect. `table`: of `uplift_study.reading`."""
-    figure = importance_chart(table, title)
-    for trace in figure.data:
-        trace.name = (trace.name or "").replace("the chance", "the effect")
-    return figure
+    return importance_chart(table, title, what="effect")
 
 
 def _at_a_fifth(table: pd.DataFrame, unit: str, currency: str) -> str:
