@@ -26,6 +26,7 @@ WITHOUT_CONSENT = {
     "in_app": "shown in the shop's own app to who opens it",
     "on_site": "shown on the shop's own pages to who comes",
     "direct_mail": "a letter may be sent until someone objects: give those as `suppressed`",
+    "service_call": "answers the customer's own trouble and sells nothing",
 }
 HASHES = ("email_sha256", "phone_sha256")
 REASONS = ("n_no_consent", "n_suppressed", "n_global", "n_elsewhere")
