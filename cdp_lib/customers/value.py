@@ -4,8 +4,10 @@ While alive a customer orders as a Poisson process of rate lambda ~ Gamma(r, alp
 order they leave for good with probability p ~ Beta(a, b). Three numbers a customer suffice:
 frequency (orders after the first), recency (time from the first to the last) and age (time from
 the first to the cutoff). One who ordered once is alive for sure in this model, so rank customers
-by expected orders and not by p_alive. Source: Fader, Hardie and Lee (2005), "Counting Your
-Customers the Easy Way", Marketing Science 24(2), doi:10.1287/mksc.1040.0098.
+by expected orders and not by p_alive. In the modified model (MBG/NBD) they may leave after the first
+order too. Source: Fader, Hardie and Lee (2005), "Counting Your
+Customers the Easy Way", Marketing Science 24(2), doi:10.1287/mksc.1040.0098; the modified one:
+Batislam, Denizel and Filiztekin (2007), doi:10.1016/j.ijresmar.2006.12.005.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +18,7 @@ import numpy as np
 from ibis import _
 from ibis.expr.types import Table
 
-from cdp_lib.checks import Refusal, one_of
+from cdp_lib.checks import Refusal, TooLittleData, one_of
 from cdp_lib.windows import instant
 
 DAYS = {"days": 1, "weeks": 7}
@@ -32,7 +34,8 @@ class BgNbd:
     r, alpha: shape and rate of the Gamma of order rates (the mean is r / alpha orders a unit);
     a, b: the Beta of the probability to leave after an order (the mean is a / (a + b));
     log_likelihood: at the maximum; converged: whether an optimum inside the parameter space was
-    found (two starts agree, and no parameter ran off); n: customers it was fitted to.
+    found (two starts agree, and no parameter ran off); n: customers it was fitted to;
+    at_first: whether customers may leave after their first order too (MBG/NBD).
     """
 
     r: float
@@ -42,6 +45,11 @@ class BgNbd:
     log_likelihood: float
     converged: bool
     n: int
+    at_first: bool = False
+
+    def chance_to_stay(self, frequency) -> np.ndarray:
+        """The second parameter of the Beta of leaving, of one alive with so many orders."""
+        return self.b + np.asarray(frequency, float) + self.at_first
 
     def expected_orders(self, horizon, frequency, recency, age) -> np.ndarray:
         """Orders expected in (age, age + horizon] of customers with these histories.
@@ -50,7 +58,7 @@ class BgNbd:
         Source: equation 10 of the paper.
         """
         x, recency, age, t = _histories(frequency, recency, age, horizon)
-        r, alpha, a, b = self.r, self.alpha, self.a, self.b
+        r, alpha, a, b = self.r, self.alpha, self.a, self.b + self.at_first
         if min(abs(a - 1), abs(a + b - 1)) < 1e-6:
             # The formula is 0/0 there; it is smooth, so the mean of its neighbours is the value.
             sides = [replace(self, a=a + step) for step in (-1e-4, 1e-4)]
@@ -64,19 +72,25 @@ class BgNbd:
     def p_alive(self, frequency, recency, age) -> np.ndarray:
         """The probability that a customer with this history has not left for good.
 
-        1 for all who ordered once. Source: Fader and Hardie (2008), "Computing P(alive) Using
+        1 for all who ordered once, unless `at_first`. Source: Fader and Hardie (2008), "Computing P(alive) Using
         the BG/NBD Model", technical note 021 at brucehardie.com.
         """
         x, recency, age, _none = _histories(frequency, recency, age, 0.0)
+        passed = x + self.at_first
         grown = (self.r + x) * (np.log(self.alpha + age) - np.log(self.alpha + recency))
         with np.errstate(divide="ignore"):
-            left = np.log(self.a) - np.log(self.b + np.maximum(x, 1) - 1) + grown
-        return np.where(x > 0, 1 / (1 + np.exp(np.minimum(left, 700))), 1.0)
+            left = np.log(self.a) - np.log(self.b + np.maximum(passed, 1) - 1) + grown
+        return np.where(passed > 0, 1 / (1 + np.exp(np.minimum(left, 700))), 1.0)
 
     def log_likelihood_of(self, frequency, recency, age) -> float:
         """The log-likelihood of these histories. Source: equation 6 of the paper."""
         x, recency, age, _none = _histories(frequency, recency, age, 0.0)
-        return float(_terms((self.r, self.alpha, self.a, self.b), x, recency, age)[0].sum())
+        return float(terms_of(self.parameters, x, recency, age, self.at_first)[0].sum())
+
+    @property
+    def parameters(self) -> tuple[float, float, float, float]:
+        """r, alpha, a, b."""
+        return self.r, self.alpha, self.a, self.b
 
 
 def _hyp2f1(first: float, second: float, third: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -97,27 +111,31 @@ def _hyp2f1(first: float, second: float, third: np.ndarray, z: np.ndarray) -> np
     return value
 
 
-def fit_bgnbd(frequency, recency, age) -> BgNbd:
+def fit_bgnbd(frequency, recency, age, weight=None, at_first: bool = False) -> BgNbd:
     """Fit a BG/NBD model to customers' histories.
 
     frequency: orders after the first; recency, age: times from the first order to the last one and
-    to the cutoff, in one unit; recency is 0 where frequency is. All arrays of one length.
+    to the cutoff, in one unit; recency is 0 where frequency is. weight: how many customers have
+    each history (None: one each). at_first: the modified model. All arrays of one length.
     Raises Refusal for fewer than 50 customers, nobody who came back, and impossible histories.
     """
     from scipy import optimize
 
     x, recency, age, _none = _histories(frequency, recency, age, 0.0)
-    if len(x) < FEWEST:
-        raise Refusal("frequency", len(x), f"fewer than {FEWEST} customers", "take a longer span")
+    n = len(x) if weight is None else int(np.sum(weight))
+    if n < FEWEST:
+        raise TooLittleData("frequency", n, f"fewer than {FEWEST} customers", "take a longer span")
     if not (x > 0).any():
-        raise Refusal("frequency", 0, "nobody ordered twice", "take a longer span")
-    # Equal histories are one row with a weight; times are scaled so that starts mean the same.
-    rows, weight = np.unique(np.column_stack([x, recency, age]), axis=0, return_counts=True)
-    unit = float(age.mean()) / 30 or 1.0
-    x, recency, age = rows[:, 0], rows[:, 1] / unit, rows[:, 2] / unit
+        raise TooLittleData("frequency", 0, "nobody ordered twice", "take a longer span")
+    if weight is None:  # equal histories are one row
+        rows, weight = np.unique(np.column_stack([x, recency, age]), axis=0, return_counts=True)
+        x, recency, age = rows.T
+    weight = np.asarray(weight, float)
+    unit = float(weight @ age / n) / 30 or 1.0  # times are scaled so that starts mean the same
+    recency, age = recency / unit, age / unit
 
     def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
-        terms, slopes = _terms(np.exp(logs), x, recency, age)
+        terms, slopes = terms_of(np.exp(logs), x, recency, age, at_first)
         share = weight / weight.sum()
         return -float(share @ terms), -(slopes @ share) * np.exp(logs)
 
@@ -134,7 +152,16 @@ def fit_bgnbd(frequency, recency, age) -> BgNbd:
     r, alpha, a, b = (float(value) for value in np.exp(best.x))
     # Scaled times add x log(unit) to each term; the likelihood is told in the caller's unit.
     likelihood = -best.fun * weight.sum() - np.log(unit) * (weight @ x)
-    return BgNbd(r, alpha * unit, a, b, float(likelihood), agree and inside, int(weight.sum()))
+    return BgNbd(r, alpha * unit, a, b, float(likelihood), agree and inside, n, at_first)
+
+
+def fit_better(frequency, recency, age, weight=None) -> BgNbd:
+    """The likelier one of the plain and the modified model; as many parameters, so a fair choice.
+
+    Arguments and errors are those of `fit_bgnbd`.
+    """
+    fits = [fit_bgnbd(frequency, recency, age, weight, at_first) for at_first in (False, True)]
+    return max(fits, key=lambda model: model.log_likelihood)
 
 
 def frequency_table(
@@ -191,7 +218,7 @@ def _histories(frequency, recency, age, horizon) -> list[np.ndarray]:
     return [x, recency, age, horizon]
 
 
-def _terms(parameters, x, recency, age) -> tuple[np.ndarray, np.ndarray]:
+def terms_of(parameters, x, recency, age, at_first: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """The log-likelihood of each history and its slopes in r, alpha, a and b: (n,) and (4, n).
 
     All in logarithms, so that large counts stay finite; sums of x alone are made once a count.
@@ -200,24 +227,26 @@ def _terms(parameters, x, recency, age) -> tuple[np.ndarray, np.ndarray]:
 
     r, alpha, a, b = parameters
     count, place = np.unique(x, return_inverse=True)
-    of_count = gammaln(r + count) - gammaln(r) + gammaln(b + count) - gammaln(a + b + count)
+    passed = count + at_first  # how often they might have left
+    of_count = gammaln(r + count) - gammaln(r) + gammaln(b + passed) - gammaln(a + b + passed)
     slopes = np.array(
         [
             psi(r + count) - psi(r),
             np.zeros(len(count)),
-            psi(a + b) - psi(a + b + count),
-            psi(b + count) - psi(a + b + count) - psi(b) + psi(a + b),
+            psi(a + b) - psi(a + b + passed),
+            psi(b + passed) - psi(a + b + passed) - psi(b) + psi(a + b),
         ]
     )[:, place]
-    before = np.maximum(b + x - 1, np.finfo(float).tiny)  # used where x > 0 alone
+    before = np.maximum(b + x + at_first - 1, np.finfo(float).tiny)  # used where some might leave
+    might = x + at_first > 0
     to_end, to_last = np.log(alpha + age), np.log(alpha + recency)
     # How much likelier it is to have left at the last order than to be alive, as a logarithm.
-    left = np.where(x > 0, np.log(a) - np.log(before) + (r + x) * (to_end - to_last), -np.inf)
+    left = np.where(might, np.log(a) - np.log(before) + (r + x) * (to_end - to_last), -np.inf)
     gone = expit(left)
     terms = of_count[place] + gammaln(a + b) - gammaln(b) + r * np.log(alpha)
     terms += np.logaddexp(0, left) - (r + x) * to_end
     slopes[0] += np.log(alpha) - (1 - gone) * to_end - gone * to_last
     slopes[1] += r / alpha - (r + x) * ((1 - gone) / (alpha + age) + gone / (alpha + recency))
     slopes[2] += gone / a
-    slopes[3] -= np.where(x > 0, gone / before, 0.0)
+    slopes[3] -= np.where(might, gone / before, 0.0)
     return terms, slopes

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from cdp_lib.checks import Refusal
-from cdp_lib.customers.value import BgNbd, _terms, fit_bgnbd, frequency_table
+from cdp_lib.customers.value import BgNbd, fit_bgnbd, frequency_table, terms_of
 
 CDNOW = BgNbd(0.243, 4.414, 0.793, 2.426, 0.0, True, 2357)
 
@@ -102,8 +102,8 @@ def test_the_slopes_are_those_of_the_likelihood():
     seen = simulate(CDNOW, 200, 5)
     x, recency, age = (seen[name].to_numpy(float) for name in ("frequency", "recency", "age"))
     at = np.array([0.6, 3.0, 0.9, 1.7])
-    plain = optimize.approx_fprime(at, lambda v: _terms(v, x, recency, age)[0].sum(), 1e-7)
-    assert _terms(at, x, recency, age)[1].sum(axis=1) == pytest.approx(plain, rel=1e-4)
+    plain = optimize.approx_fprime(at, lambda v: terms_of(v, x, recency, age)[0].sum(), 1e-7)
+    assert terms_of(at, x, recency, age)[1].sum(axis=1) == pytest.approx(plain, rel=1e-4)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
