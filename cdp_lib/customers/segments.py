@@ -1,0 +1,192 @@
+"""Segments: how many customers each has, what they bring, what changed, and who they are.
+
+    people = portrait(profile.as_of(shop, shop.as_of)).table
+    segments.count(people)                                            # all of them, in one query
+    segments.preview(people, "revenue_90d > 200 and not push_opt_in")
+    segments.members(people, "champions")                             # for audience.export
+
+`catalogue.py` reads the entries, `predicates.py` says what a predicate may hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ibis
+import numpy as np
+import pandas as pd
+from ibis.expr.types import Table
+
+from cdp_lib.checks import Refusal
+from cdp_lib.customers.ages import amount, money, total
+from cdp_lib.customers.catalogue import Bound, Catalogue, Segment, ad_hoc, bound, load
+from cdp_lib.customers.overlaps import overlap_counts, overlap_table
+
+MONEY = {"revenue": "revenue_365d", "margin": "margin_365d"}
+FALSE_SHARE = 0.05  # of the changes called, at most this share is expected to be chance
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a predicate would select, of all customers of the table.
+
+    n_customers, customer_share; revenue, revenue_share, margin, margin_share: of the last year,
+    NaN where the shop has none. overlaps: `overlap_table`'s rows of this predicate, the most
+    alike first.
+    """
+
+    where: str
+    n_customers: int
+    customer_share: float
+    revenue: float
+    revenue_share: float
+    margin: float
+    margin_share: float
+    overlaps: pd.DataFrame
+
+
+def count(
+    table: Table, catalogue: Catalogue | None = None, before: Table | None = None
+) -> pd.DataFrame:
+    """Count every segment of a catalogue in one query.
+
+    table: a portrait. before: the portrait of an earlier day. Out: a row per segment: name,
+    title, group, n_customers, customer_share, revenue, revenue_share, margin, margin_share (of the
+    last 365 days), needs ("" where it could be counted), action, channel. With `before` also
+    n_before, n_in, n_out (customers who came in and went out), change, change_low, change_high
+    (95 %), verdict. Counts are of all customers, so they have no sampling error; a change is
+    weighed by `change_verdicts`.
+    """
+    catalogue = catalogue or load()
+    bounds = bound(catalogue, table)
+    counted = [(i, one) for i, one in enumerate(bounds) if one.condition is not None]
+    marked = _marked(table, counted)
+    sums = {"n": marked.count()} | {
+        f"all_{name}": amount(total(marked[name])) for name in MONEY if name in marked.columns
+    }
+    for i, _one in counted:
+        inside = marked[f"s{i}"]
+        sums[f"n_{i}"] = marked.count(where=inside)
+        for name in MONEY:
+            if name in marked.columns:
+                sums[f"{name}_{i}"] = amount(total(marked[name], inside))
+    row = marked.aggregate(**sums).to_pyarrow().to_pylist()[0]
+    found = pd.DataFrame([_row(i, one, row) for i, one in enumerate(bounds)])
+    if before is None:
+        return found
+    return found.merge(_changes(table, before, bounds), on="name", how="left")
+
+
+def preview(table: Table, where: str, catalogue: Catalogue | None = None) -> Preview:
+    """Try a predicate on a portrait: its size, its shares, and what it overlaps most.
+
+    Raises Refusal for what cannot be read, naming the word and the nearest column.
+    """
+    catalogue = catalogue or load()
+    this = ad_hoc(where)
+    both = Catalogue((this, *catalogue.segments), catalogue.columns)
+    (own,) = bound(Catalogue((this,), catalogue.columns), table)
+    if own.condition is None:
+        raise Refusal("predicate", where, f"needs {own.needs}", "join it to the portrait")
+    row = count(table, Catalogue((this,), catalogue.columns)).iloc[0]
+    pairs = overlap_table(overlap_counts(table, both))
+    mine = pairs[pairs.name == this.name].drop(columns="name")
+    fields = [f"{name}{end}" for name in MONEY for end in ("", "_share")]
+    return Preview(
+        where=where,
+        n_customers=int(row.n_customers),
+        customer_share=float(row.customer_share),
+        **{name: float(row[name]) for name in fields},
+        overlaps=mine.sort_values("jaccard", ascending=False, ignore_index=True),
+    )
+
+
+def members(table: Table, segment: Segment | str, catalogue: Catalogue | None = None) -> Table:
+    """The customers of a segment: a table of customer_id, for `audience.export`.
+
+    table: a portrait. segment: an entry, the name of one in the catalogue (the shipped one by
+    default), or a predicate. Raises Refusal for what cannot be read, or needs what is not there.
+    """
+    catalogue = catalogue or load()
+    if isinstance(segment, str):
+        known = {one.name: one for one in catalogue.segments}
+        segment = known.get(segment) or ad_hoc(segment)
+    (one,) = bound(Catalogue((segment,), catalogue.columns), table)
+    if one.condition is None:
+        raise Refusal("segment", segment.where, f"needs {one.needs}", "join it to the portrait")
+    return table.filter(one.condition(table)).select("customer_id")
+
+
+def change_verdicts(n_in: pd.Series, n_out: pd.Series) -> pd.Series:
+    """Whether segments grew, shrank or held: "grew", "shrank", "steady".
+
+    If nothing had changed, each customer who crossed the border was as likely to come in as to
+    go out: McNemar's test, exact. Of the changes called, at most `FALSE_SHARE` are expected to be
+    chance (Benjamini and Hochberg 1995), as many segments are looked at. It takes customers to
+    move independently; a campaign moves many at once, and that is a change as well.
+    """
+    from scipy import stats
+
+    crossed, came = (n_in + n_out).to_numpy(), n_in.to_numpy()
+    p = np.ones(len(n_in))
+    some = crossed > 0
+    p[some] = np.minimum(1.0, 2 * stats.binom.cdf(np.minimum(came, crossed - came)[some],
+                                                  crossed[some], 0.5))  # fmt: skip
+    real = stats.false_discovery_control(p) <= FALSE_SHARE if len(p) else p > 1
+    words = np.where(real & (2 * came > crossed), "grew", np.where(real, "shrank", "steady"))
+    return pd.Series(words, index=n_in.index)
+
+
+def _marked(table: Table, counted: list[tuple[int, Bound]]) -> Table:
+    """A column `s<i>` a segment, and the money of the last year in millionths."""
+    paid = {name: money(table[c]) for name, c in MONEY.items() if c in table.columns}
+    return table.select(
+        "customer_id", **paid, **{f"s{i}": one.condition(table) for i, one in counted}
+    )
+
+
+def _row(i: int, one: Bound, sums: dict) -> dict:
+    segment, known = one.segment, one.condition is not None
+    row = {"name": segment.name, "title": segment.title, "group": segment.group}
+    row["n_customers"] = float(sums[f"n_{i}"]) if known else np.nan
+    row["customer_share"] = _share(row["n_customers"], sums["n"])
+    for name in MONEY:
+        has = known and f"all_{name}" in sums
+        row[name] = (sums[f"{name}_{i}"] or 0.0) if has else np.nan
+        row[f"{name}_share"] = _share(row[name], sums[f"all_{name}"] if has else None)
+    return row | {"needs": one.needs, "action": segment.action, "channel": segment.channel}
+
+
+def _share(part: float, whole: float | None) -> float:
+    return part / whole if whole else np.nan
+
+
+def _changes(table: Table, before: Table, bounds: list[Bound]) -> pd.DataFrame:
+    """Who came in and who went out of each segment, in one query."""
+    known = set(before.columns)
+    both = [
+        (i, one)
+        for i, one in enumerate(bounds)
+        if one.condition is not None and known.issuperset(one.segment.predicate.columns)
+    ]
+    now = _marked(table, both)
+    names = {f"b{i}": f"s{i}" for i, _one in both}
+    past = _marked(before, both).select("customer_id", *names.values())
+    past = past.rename(names | {"was_id": "customer_id"})
+    joined = now.outer_join(past, now.customer_id == past.was_id)
+    inside = {i: joined[f"s{i}"].coalesce(ibis.literal(False)) for i, _one in both}
+    was = {i: joined[f"b{i}"].coalesce(ibis.literal(False)) for i, _one in both}
+    sums = {}
+    for i, _one in both:
+        sums[f"in_{i}"] = joined.count(where=inside[i] & ~was[i])
+        sums[f"out_{i}"] = joined.count(where=~inside[i] & was[i])
+        sums[f"was_{i}"] = joined.count(where=was[i])
+    row = joined.aggregate(**sums).to_pyarrow().to_pylist()[0] if both else {}
+    rows = [(one.segment.name, row[f"was_{i}"], row[f"in_{i}"], row[f"out_{i}"]) for i, one in both]
+    found = pd.DataFrame(rows, columns=["name", "n_before", "n_in", "n_out"])
+    found["change"] = found.n_in - found.n_out
+    half = Z95 * np.sqrt(found.n_in + found.n_out)
+    found["change_low"], found["change_high"] = found.change - half, found.change + half
+    found["verdict"] = change_verdicts(found.n_in, found.n_out)
+    return found
