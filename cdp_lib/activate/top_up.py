@@ -1,0 +1,118 @@
+"""The free-shipping top-up: the cheapest relevant article that closes the gap of an open cart.
+
+Relevant is what goes with something in the cart (`pairs`), or what stands high on the customer's
+own next-best list. A cart without one gets none: a top-up that nobody wants is worse than none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from ibis import _
+
+from cdp_lib.activate.goods import Goods
+from cdp_lib.activate.next_best import fitting
+from cdp_lib.activate.pairs import Pairs
+from cdp_lib.behaviour.cart_states import Carts
+from cdp_lib.checks import Refusal, above
+
+LYING = ("open", "abandoned")
+COLUMNS = ["cart_id", "customer_id", "value", "gap", "product_id", "article", "price", "why"]
+
+
+def top_ups(
+    carts: Carts,
+    goods: Goods,
+    pairs: Pairs,
+    threshold: float | None,
+    liked: pd.DataFrame | None = None,
+    sizes: pd.DataFrame | None = None,
+    max_idle_hours: float = 168,
+    dearest: float = 2.0,
+) -> pd.DataFrame:
+    """The top-up of each cart that lies short of free shipping.
+
+    carts: of `behaviour.carts.read`; those open or abandoned, idle for less than `max_idle_hours`.
+    threshold: the goods value from which shipping is free (`shop.settings`). liked: a next-best
+    list (customer_id, product_id), a long one. sizes: as in `next_best`. dearest: an article that
+    costs more than so many times the gap is no top-up, unless the gap is below a tenth of the
+    threshold.
+
+    Out: a row per cart short of free shipping: cart_id, customer_id (None where unknown), value (at
+    prices now), gap, product_id, article (index), price, why ("goes with the cart" or "on their
+    list"); the last four null where nothing relevant closes the gap. Carts that hold a product
+    without a price are left out: their gap is unknown. Raises Refusal without a threshold.
+    """
+    if threshold is None:
+        raise Refusal(
+            "settings.free_shipping_threshold", None, "the shop has none, so there is no gap",
+            "set free_shipping_threshold in shop.toml",
+        )  # fmt: skip
+    above("free_shipping_threshold", threshold, 0)
+    above("dearest", dearest, 0)
+    lying = carts.table.filter(_.state.isin(LYING))
+    lines = carts.lines.filter(_.pieces > 0).join(
+        lying.select("cart_id", "customer_id", "last_activity_at"), "cart_id"
+    )
+    idle = (pd.Timestamp(carts.as_of) - (held := lines.execute()).last_activity_at) / pd.Timedelta(
+        hours=1
+    )
+    held = held[idle < max_idle_hours]
+    known = goods.variants.set_index("product_id")
+    held = held.assign(
+        article=known.article.reindex(held.product_id).to_numpy(float),
+        price=known.price.reindex(held.product_id).fillna(pd.Series(dtype=float)).to_numpy(float),
+    )
+    held["price"] = held.price.fillna(held.price_seen)
+    held["worth"] = held.pieces * held.price
+    by_cart = held.groupby("cart_id").agg(
+        customer_id=("customer_id", "first"),
+        value=("worth", "sum"),
+        n_unknown=("price", lambda prices: prices.isna().sum()),
+    )
+    short = by_cart[(by_cart.n_unknown == 0) & (by_cart.value < threshold)].reset_index()
+    short["gap"] = threshold - short.value
+    offers = _offers(short, held, goods, pairs, liked)
+    limit = offers.gap * dearest
+    limit = limit.where(offers.gap >= threshold / 10, threshold / 10 * dearest)
+    offers = offers[(offers.price >= offers.gap) & (offers.price <= limit)]
+    best = offers.sort_values(["cart_id", "price", "rank", "article"]).drop_duplicates("cart_id")
+    best["product_id"] = fitting(goods, best, sizes)
+    found = short.merge(
+        best[["cart_id", "product_id", "article", "price", "why"]], "left", "cart_id"
+    )
+    found["article"] = found.article.astype("Int64")
+    return found.sort_values("cart_id", ignore_index=True)[COLUMNS]
+
+
+def _offers(short, held, goods: Goods, pairs: Pairs, liked) -> pd.DataFrame:
+    """Relevant articles not in the cart: cart_id, article, price, gap, rank, why, customer_id."""
+    sure = pairs.complements()
+    both = pd.DataFrame(
+        {
+            "inside": np.r_[sure.a, sure.b],
+            "article": np.r_[sure.b, sure.a],
+            "rank": np.r_[-sure.lift_low, -sure.lift_low],
+        }
+    )
+    inside = held[held.cart_id.isin(short.cart_id) & held.article.notna()]
+    inside = inside[["cart_id", "article"]].astype({"article": int}).drop_duplicates()
+    fits = inside.rename(columns={"article": "inside"}).merge(both, on="inside")
+    parts = [fits[["cart_id", "article", "rank"]].assign(why="goes with the cart")]
+    if liked is not None and len(liked):
+        place = goods.variants.set_index("product_id").article
+        mine = liked.assign(article=place.reindex(liked.product_id).to_numpy())
+        mine = short[["cart_id", "customer_id"]].merge(
+            mine[["customer_id", "article"]].dropna(), on="customer_id"
+        )
+        parts.append(mine[["cart_id", "article"]].assign(rank=0.0, why="on their list"))
+    offers = pd.concat(parts, ignore_index=True).astype({"article": int})
+    offers = offers.sort_values(["cart_id", "article", "rank"]).drop_duplicates(
+        ["cart_id", "article"]
+    )
+    # What lies in the cart is no top-up, in any size.
+    lying = pd.MultiIndex.from_frame(inside)
+    offers = offers[~pd.MultiIndex.from_frame(offers[["cart_id", "article"]]).isin(lying)]
+    offers = offers[goods.table.offered.to_numpy()[offers.article]]
+    offers = offers.assign(price=goods.table.price.to_numpy(float)[offers.article])
+    return offers.merge(short[["cart_id", "customer_id", "gap"]], on="cart_id")
