@@ -4,8 +4,8 @@ While alive a customer orders as a Poisson process of rate lambda ~ Gamma(r, alp
 order they leave for good with probability p ~ Beta(a, b). Three numbers a customer suffice:
 frequency (orders after the first), recency (time from the first to the last) and age (time from
 the first to the cutoff). One who ordered once is alive for sure in this model, so rank customers
-by expected orders and not by p_alive. In the modified model (MBG/NBD) they may leave after the first
-order too. Source: Fader, Hardie and Lee (2005), "Counting Your
+by expected orders and not by p_alive. In the modified model (MBG/NBD) they may leave after the
+first order too. Source: Fader, Hardie and Lee (2005), "Counting Your
 Customers the Easy Way", Marketing Science 24(2), doi:10.1287/mksc.1040.0098; the modified one:
 Batislam, Denizel and Filiztekin (2007), doi:10.1016/j.ijresmar.2006.12.005.
 """
@@ -72,8 +72,8 @@ class BgNbd:
     def p_alive(self, frequency, recency, age) -> np.ndarray:
         """The probability that a customer with this history has not left for good.
 
-        1 for all who ordered once, unless `at_first`. Source: Fader and Hardie (2008), "Computing P(alive) Using
-        the BG/NBD Model", technical note 021 at brucehardie.com.
+        1 for all who ordered once, unless `at_first`. Source: Fader and Hardie (2008), "Computing
+        P(alive) Using the BG/NBD Model", technical note 021 at brucehardie.com.
         """
         x, recency, age, _none = _histories(frequency, recency, age, 0.0)
         passed = x + self.at_first
@@ -139,15 +139,18 @@ def fit_bgnbd(frequency, recency, age, weight=None, at_first: bool = False) -> B
         share = weight / weight.sum()
         return -float(share @ terms), -(slopes @ share) * np.exp(logs)
 
-    found = [
-        optimize.minimize(
-            loss, np.log(start), jac=True, method="L-BFGS-B", bounds=[(-EDGE, EDGE)] * 4,
-            options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 500},
-        )
-        for start in STARTS
-    ]  # fmt: skip
-    best = min(found, key=lambda result: result.fun)
-    agree = sum(result.fun - best.fun < 1e-7 for result in found) >= 2
+    found: list = []
+    for start in STARTS:
+        found.append(
+            optimize.minimize(
+                loss, np.log(start), jac=True, method="L-BFGS-B", bounds=[(-EDGE, EDGE)] * 4,
+                options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 500},
+            )
+        )  # fmt: skip
+        best = min(found, key=lambda result: result.fun)
+        agree = sum(result.fun - best.fun < 1e-7 for result in found) >= 2
+        if agree:
+            break
     inside = bool((np.abs(best.x) < EDGE - 0.1).all())
     r, alpha, a, b = (float(value) for value in np.exp(best.x))
     # Scaled times add x log(unit) to each term; the likelihood is told in the caller's unit.
