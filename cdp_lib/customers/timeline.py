@@ -7,7 +7,8 @@ visitor did before the shop knew who they were is there where `tables.identity` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 
 import ibis
 import pandas as pd
@@ -30,6 +31,8 @@ ACTS = {
     "push_on": "allowed push messages", "push_off": "turned push messages off",
     "sign_up": "opened an account",
 }  # fmt: skip
+MOMENTS = {"sent_at": "message sent", "opened_at": "message opened",
+           "clicked_at": "message clicked", "unsubscribed_at": "opted out"}  # fmt: skip
 
 
 def timeline(shop: Shop, customer_id: str) -> pd.DataFrame:
@@ -52,10 +55,16 @@ def timeline(shop: Shop, customer_id: str) -> pd.DataFrame:
     return found[COLUMNS]
 
 
-def timelines(shop: Shop, customers: Table | pd.DataFrame, last: int = 10) -> pd.DataFrame:
+def timelines(
+    shop: Shop,
+    customers: Table | pd.DataFrame,
+    last: int = 10,
+    skip: Collection[str] = ("message sent", "drawn"),
+) -> pd.DataFrame:
     """The last entries of each of some customers as text, for a list that people work through.
 
-    customers: a table with customer_id; other columns are not looked at. Out: a row per customer:
+    customers: a table with customer_id; other columns are not looked at. skip: what is left out;
+    by default what was only done to them. Out: a row per customer:
     customer_id, n_entries (in the history), history (the last `last` entries, newest first, a line
     each). A customer of whom nothing is known has 0 and an empty history. Raises Refusal for a
     table without customer_id.
@@ -68,8 +77,8 @@ def timelines(shop: Shop, customers: Table | pd.DataFrame, last: int = 10) -> pd
     named = named if isinstance(named, pd.DataFrame) else named.distinct().execute()
     ids = named.customer_id.dropna().astype("string").drop_duplicates().sort_values()
     asked = ibis.memtable(ids.to_frame(), schema={"customer_id": "string"})
-    newest = entries(shop, asked, int(last)).groupby("customer_id", sort=False).tail(int(last))
-    newest = newest.iloc[::-1]
+    newest = entries(shop, asked, int(last), skip)
+    newest = newest.groupby("customer_id", sort=False).tail(int(last)).iloc[::-1]
     lines = pd.Series([_line(row) for row in newest.itertuples()], index=newest.customer_id)
     texts = lines.groupby(level=0, sort=False).agg("\n".join) if len(lines) else lines
     ids = ids.astype(object).reset_index(drop=True)
@@ -82,21 +91,26 @@ def timelines(shop: Shop, customers: Table | pd.DataFrame, last: int = 10) -> pd
     )
 
 
-def entries(shop: Shop, asked: Table, last: int | None = None) -> pd.DataFrame:
+def entries(
+    shop: Shop, asked: Table, last: int | None = None, skip: Collection[str] = ()
+) -> pd.DataFrame:
     """The entries of all customers in `asked`, by customer and time: customer_id and `COLUMNS`.
 
-    last: so many visits, orders and messages of each at least; None: all of them.
+    last: so many visits, orders and moments of messages of each at least; None: all of them.
+    skip: values of `what` that are left out.
     """
     makers: dict[str, Callable[[Shop, Table, int | None], pd.DataFrame]] = {
-        "customers": _accounts, "events": _visits, "orders": _orders, "messages": _messages,
-        "assignments": _draws,
+        "customers": _accounts, "events": _visits, "orders": _orders, "assignments": _draws,
+        **{name: partial(_messages, moment=name) for name in MOMENTS if MOMENTS[name] not in skip},
     }  # fmt: skip
-    parts = [make(shop, asked, last) for name, make in makers.items() if shop.has(name)]
+    have = {name: "messages" if name in MOMENTS else name for name in makers}
+    parts = [make(shop, asked, last) for name, make in makers.items() if shop.has(have[name])]
     columns = ["customer_id", *COLUMNS]
     parts = [part[columns] for part in parts if len(part)]
     if not parts:
         return pd.DataFrame(columns=columns)
     every = pd.concat(parts, ignore_index=True)
+    every = every[~every.what.isin(list(skip))]
     every["at"] = pd.to_datetime(every["at"])
     every["value"] = every["value"].astype(float)
     return every.sort_values(["customer_id", "at"], kind="stable", ignore_index=True)
@@ -123,7 +137,7 @@ def _accounts(shop: Shop, asked: Table, last: int | None) -> pd.DataFrame:
         return pd.DataFrame()
     rows = shop.customers.semi_join(asked, "customer_id").filter(_.created_at.notnull())
     found = rows.select("customer_id", at="created_at").execute()
-    return found.assign(channel="shop", what="became a customer", detail="", value=float("nan"))
+    return found.assign(channel="shop", what="became a customer", detail="", value=None)
 
 
 def _visits(shop: Shop, asked: Table, last: int | None) -> pd.DataFrame:
@@ -207,18 +221,11 @@ def _orders(shop: Shop, asked: Table, last: int | None) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _messages(shop: Shop, asked: Table, last: int | None) -> pd.DataFrame:
-    moments = {"sent_at": "message sent", "opened_at": "message opened",
-               "clicked_at": "message clicked", "unsubscribed_at": "opted out"}  # fmt: skip
-    rows = shop.messages.semi_join(asked, "customer_id")
-    rows = _newest(rows, "sent_at", last)
-    rows = rows.select("customer_id", "channel", "campaign_id", *moments).execute()
-    parts = [
-        rows[rows[column].notna()].assign(at=rows[column], what=what)
-        for column, what in moments.items()
-    ]
-    found = pd.concat(parts, ignore_index=True)
-    return found.assign(detail=found.campaign_id.map(_plain), value=float("nan"))
+def _messages(shop: Shop, asked: Table, last: int | None, moment: str) -> pd.DataFrame:
+    rows = shop.messages.semi_join(asked, "customer_id").filter(_[moment].notnull())
+    rows = _newest(rows, moment, last)
+    found = rows.select("customer_id", "channel", "campaign_id", at=moment).execute()
+    return found.assign(what=MOMENTS[moment], detail=found.campaign_id.map(_plain), value=None)
 
 
 def _draws(shop: Shop, asked: Table, last: int | None) -> pd.DataFrame:
@@ -226,7 +233,7 @@ def _draws(shop: Shop, asked: Table, last: int | None) -> pd.DataFrame:
     found = rows.select("customer_id", "experiment_id", "arm", "assigned_at").execute()
     detail = [f"{_plain(row.experiment_id)}: {_plain(row.arm)}" for row in found.itertuples()]
     return found.assign(
-        at=found.assigned_at, channel="experiment", what="drawn", detail=detail, value=float("nan")
+        at=found.assigned_at, channel="experiment", what="drawn", detail=detail, value=None
     )
 
 
