@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "cdp_lib"
 FLOORS = [
-    {"checks"},
+    {"checks", "normal"},
     {"windows"},
     {"tables", "world"},
     {"behaviour", "customers", "lift"},

@@ -7,8 +7,8 @@ import pandas as pd
 
 from cdp_lib.activate.lookalike import Lookalikes
 from cdp_lib.checks import one_of
-from cdp_lib.lift.normal import Z
 from cdp_lib.lift.uplift_curves import ends, share_within, standing, sums
+from cdp_lib.normal import Z
 
 TOP = 0.1
 

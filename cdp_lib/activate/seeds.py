@@ -18,7 +18,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.behaviour.intervals import wilson
-from cdp_lib.lift.normal import Z
+from cdp_lib.normal import Z
 from cdp_lib.tables import Shop, identity
 
 BUYERS = "recent_buyers"

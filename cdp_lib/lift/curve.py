@@ -8,7 +8,7 @@ import pandas as pd
 from ibis import _
 from ibis.expr.types import Table
 
-from cdp_lib.lift.normal import Z
+from cdp_lib.normal import Z
 from cdp_lib.tables import Shop
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from cdp_lib.lift.normal import Z
 from cdp_lib.lift.sums import Sums
+from cdp_lib.normal import Z
 
 NAN = float("nan")
 

@@ -16,10 +16,10 @@ import pandas as pd
 
 from cdp_lib.checks import one_of
 from cdp_lib.lift.metrics import MONEY
-from cdp_lib.lift.normal import Z
 from cdp_lib.lift.readout import Readout
 from cdp_lib.lift.sequential import always_valid, width
 from cdp_lib.lift.verdict import Verdict, verdict
+from cdp_lib.normal import Z
 
 PLANNED_WAVES = 8  # the interval of a sum of waves is narrowest about there
 COLUMNS = """

@@ -19,10 +19,10 @@ from cdp_lib.lift.evidence import CAPPED, Evidence
 from cdp_lib.lift.experiment import Experiment
 from cdp_lib.lift.metrics import Metric
 from cdp_lib.lift.multiplicity import benjamini_hochberg, holm
-from cdp_lib.lift.normal import FOUND, Z
 from cdp_lib.lift.segments import shrunk
 from cdp_lib.lift.sequential import always_valid, width
 from cdp_lib.lift.verdict import Verdict, verdict
+from cdp_lib.normal import FOUND, Z
 
 MOST_RARE = 5  # expected events in the smaller arm below which a normal interval is not trusted
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cdp_lib.lift.normal import Z
+from cdp_lib.normal import Z
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from cdp_lib.checks import Refusal
 from cdp_lib.lift.evidence import Evidence
 from cdp_lib.lift.experiment import Experiment
 from cdp_lib.lift.metrics import SHOP, Metric
-from cdp_lib.lift.normal import Z
 from cdp_lib.lift.readout import Readout, readout
 from cdp_lib.lift.sequential import always_valid
 from cdp_lib.lift.sums import Sums
+from cdp_lib.normal import Z
 from cdp_lib.tables import Shop
 
 CONTROL = "control"

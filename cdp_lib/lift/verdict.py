@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from cdp_lib.lift.gates import Gate
-from cdp_lib.lift.normal import FOUND, Z_POWER, Z
+from cdp_lib.normal import FOUND, Z_POWER, Z
 
 MOST_DAYS = 84  # who would have to wait longer is told what could be seen by now instead
 WORDS = ("scale", "stop", "keep testing", "cannot tell", "refused")

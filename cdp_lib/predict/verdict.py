@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cdp_lib.normal import Z
 from cdp_lib.predict.ranking import auc_with_error
 
 LEAST = {"train": 25, "choose": 5, "calibrate": 5}
 WORTH_AUC = 0.6
-_Z = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ def signal(label: np.ndarray, score: np.ndarray, n_positive: int) -> Verdict:
     n_positive: positives of all roles that a model is built with.
     """
     auc, error = auc_with_error(label, score)
-    low, high = max(0.0, auc - _Z * error), min(1.0, auc + _Z * error)
+    low, high = max(0.0, auc - Z * error), min(1.0, auc + Z * error)
     said = f"AUC {auc:.3f} on customers held apart (95 % interval {low:.3f} to {high:.3f})"
     if low > 0.5:
         return Verdict("use", f"{said}: it ranks better than chance.")
     distance = max(auc, WORTH_AUC) - 0.5
-    needed = int(np.ceil(n_positive * max(1.0, (1.2 * _Z * error / distance) ** 2)))
+    needed = int(np.ceil(n_positive * max(1.0, (1.2 * Z * error / distance) ** 2)))
     if high < WORTH_AUC:
         return Verdict(
             "no signal", f"{said}: no better than chance, and at best faint. The features do not "

@@ -1,4 +1,4 @@
-"""Quantiles of the normal law that read-outs use: 95 % intervals, and power of 80 %."""
+"""Quantiles of the normal law: of 95 % intervals, and of a power of 80 %."""
 
 Z = 1.959963984540054  # 97.5 %
 Z_POWER = 0.8416212335729143  # 80 %
