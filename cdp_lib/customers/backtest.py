@@ -40,7 +40,7 @@ class Backtest:
     tenth by expected value, the highest first: group, n_customers, expected_value, happened_value,
     happened_low, happened_high (95 %), all a customer. scores: measure, value, low, high. pairs: a
     row per customer of the newest moment: customer_id, expected_value, happened_value, kept by the
-    engine.
+    engine. model: that of the newest moment.
     error: standard deviation of the relative error beyond chance.
     """
 
@@ -50,6 +50,7 @@ class Backtest:
     deciles: pd.DataFrame
     scores: pd.DataFrame
     pairs: Table
+    model: ValueModel
     error: float
 
 
@@ -98,6 +99,7 @@ def backtest(shop: Shop, horizon_days: int = 91, n_moments: int = 5) -> Backtest
         decile_table(pairs),
         score_table(pairs),
         pairs,
+        model,
         model_error(moments),
     )
 
@@ -137,8 +139,9 @@ def widened(table: pd.DataFrame, test: Backtest) -> pd.DataFrame:
     """`worth.totals` with intervals that also cover the error the back-test showed.
 
     The error counts as the relative one of a total, the same for every horizon, with Student's
-    quantile for as many horizons as the moments span. In: chance_sd, parameter_sd, expected_value. Out:
-    the same rows with value_low, value_high and error_sd.
+    quantile for as many horizons as the moments span. In: chance_sd, parameter_sd, expected_value.
+    Out: the same rows with value_low, value_high and error_sd; alone_low, alone_high: the interval
+    there was.
     """
     from scipy.special import stdtrit
 
@@ -149,6 +152,8 @@ def widened(table: pd.DataFrame, test: Backtest) -> pd.DataFrame:
     half = np.sqrt((_Z95 * own) ** 2 + (stdtrit(free, 0.975) * off) ** 2)
     low = table.expected_value - half
     return table.assign(
+        alone_low=table.value_low,
+        alone_high=table.value_high,
         value_low=np.where(table.expected_value > 0, np.maximum(low, 0.0), low),
         value_high=table.expected_value + half,
         error_sd=off,
@@ -190,7 +195,8 @@ def scores(expected: np.ndarray, came: np.ndarray) -> pd.DataFrame:
     ratio = expected.sum() / came.sum() if came.sum() > 0 else nan
     half = _Z95 * np.sqrt(((expected - ratio * came) ** 2).sum()) / max(came.sum(), 1e-300)
     off = np.abs(expected - came)
-    rank = float(stats.spearmanr(expected, came).statistic) if n > 3 and np.ptp(came) else nan
+    varied = n > 3 and np.ptp(came) > 0 and np.ptp(expected) > 0
+    rank = float(stats.spearmanr(expected, came).statistic) if varied else nan
     swing = _Z95 * np.sqrt(1.06 / (n - 3)) if n > 3 else nan
     near = np.sqrt(off.var(ddof=1) / n) * _Z95 if n > 1 else nan
     top = np.zeros(n)
