@@ -33,6 +33,7 @@ def test_there_are_notebooks():
         "01_data_health",
         "02_abandonment_funnel",
         "03_abandoned_carts",
+        "04_customers",
         "05_churn",
         "06_propensity",
         "09_incremental_lift",

@@ -15,7 +15,7 @@ may stand alone, or say `base = "shipped"` at its head and add to it.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,6 +75,15 @@ class Catalogue:
     def __getitem__(self, name: str) -> Segment:
         one_of("segment", name, [segment.name for segment in self.segments])
         return next(segment for segment in self.segments if segment.name == name)
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """The title of each segment, by name."""
+        return {segment.name: segment.title for segment in self.segments}
+
+    def only(self, names: Collection[str]) -> Catalogue:
+        """The segments of these names, in their order."""
+        return Catalogue(tuple(self[name] for name in names), self.columns)
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,18 @@ that the shop's tables allow.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import ibis
 from ibis.expr.types import FloatingValue, Table, Value
 
-from cdp_lib.checks import TooLittleData
+from cdp_lib.checks import TooLittleData, at_least
 from cdp_lib.customers import life
 from cdp_lib.customers.features import share
+from cdp_lib.customers.profile import as_of as profile_as_of
 from cdp_lib.customers.rfm import SOURCES, Cuts, own_cuts, scores, values_of
 from cdp_lib.customers.rfm_names import named
+from cdp_lib.tables import Shop
 
 RANKED = {"spend_rank": "revenue_365d", "margin_rank": "margin_365d", "basket_rank": "order_value"}
 SHARED = {"city_share": "city", "country_share": "country", "operator_share": "last_operator"}
@@ -83,6 +86,22 @@ def portrait(
     if cuts is not None:
         table = table.mutate(rfm_name=named(table.r, table.f, table.m))
     return Portrait(table.cache() if keep else table, cuts, pace)
+
+
+def portraits(shop: Shop, weeks_back: int = 1) -> tuple[Portrait, Portrait | None]:
+    """The portrait of a shop at its as_of, and that of some weeks before by the same cuts.
+
+    weeks_back: 0 for none. The second is None, too, where nobody was known then. Raises Refusal for
+    less than 0 weeks.
+    """
+    at_least("weeks_back", weeks_back, 0)
+    shop.keep()
+    now = portrait(profile_as_of(shop, shop.as_of))
+    if not weeks_back:
+        return now, None
+    then = shop.as_of - timedelta(weeks=weeks_back)
+    before = portrait(profile_as_of(shop, then), now.cuts, now.pace)
+    return now, before if before.table.count().execute() else None
 
 
 def _scored(profile: Table, cuts: Cuts) -> dict[str, Value]:

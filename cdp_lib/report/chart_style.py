@@ -87,7 +87,7 @@ def finish(
         words = {"text": "nothing to draw", "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5}
         figure.add_annotation(**words, showarrow=False, font={"color": MUTED})
         figure.update_layout(height=150, xaxis_visible=False, yaxis_visible=False)
-    if title and any(trace.showlegend for trace in figure.data):
+    if title and any(getattr(trace, "showlegend", False) for trace in figure.data):
         figure.update_layout(margin={"t": 84})
     return figure
 
