@@ -45,6 +45,18 @@ def write_list(table: pd.DataFrame, folder: str | Path, name: str) -> Path | Non
     return path
 
 
+def read_list(folder: str | Path, name: str) -> pd.DataFrame | None:
+    """A list as `write_list` was given it, without its status; None where none was written."""
+    path = Path(folder) / f"{name}.not-for-sending.csv" if str(folder) else None
+    if path is None or not path.is_file():
+        return None
+    table = pd.read_csv(path, dtype={"customer_id": "string"}, keep_default_na=False,
+                        na_values={"probability": [""]})  # fmt: skip
+    texts = [column for column in table.columns if not pd.api.types.is_numeric_dtype(table[column])]
+    table[texts] = table[texts].astype(object).map(_as_it_was)
+    return table.drop(columns="status", errors="ignore")
+
+
 def check_name(name: str, place: str = "name") -> None:
     """Refuse a name that could leave its folder or confuse a shell."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -58,3 +70,10 @@ def harmless(value: object) -> object:
     ("'=1+1", '42', None)
     """
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _as_it_was(value: object) -> object:
+    """What `harmless` made harmless; an empty cell is null."""
+    if not isinstance(value, str) or not value:
+        return None
+    return value[1:] if value[0] == "'" and value[1:].startswith(_FORMULA) else value

@@ -17,7 +17,7 @@ a model of the same kind that has learned from both spans.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -84,14 +84,16 @@ def study(
     given: Mapping[str, Mapping[datetime, Table]] | None = None,
     cap: int = CAP,
     seed: int = 7,
+    profile_now: Callable[[], Table] | None = None,
 ) -> Lookalikes:
     """Learn what prospects who join each seed look like, test it later in time, score those of now.
 
     kinds: seeds to learn, all where empty. horizon_days: in which a prospect joins. given: seeds
     of the caller's own: name -> the end of a span -> a table of customer_id (the ends are
     `span_ends`). cap: most prospects to learn from or test on at a time, drawn by the hash of
-    their id. Raises MissingTable without orders and anybody else to know, TooLittleData for a
-    history shorter than three horizons, and where no seed has `FEWEST` new members.
+    their id. profile_now: gives the profile at the end of the data, where it is at hand. Raises
+    MissingTable without orders and anybody to know, TooLittleData for a history shorter than three
+    horizons, and where no seed has `FEWEST` new members.
     """
     above("horizon_days", horizon_days, 0)
     shop.require("orders")
@@ -108,7 +110,8 @@ def study(
         one_of("seed", kind, [*told.members, *told.lacking])
     wanted = [kind for kind in told.members if not kinds or kind in kinds]
     names = feature_names(shop)
-    frames = [_frame(shop, moment, names, cap, seed) for moment in (t0, t1, end)]
+    frames = [_frame(shop, moment, names, cap, seed) for moment in (t0, t1)]
+    frames.append(_frame(shop, end, names, cap, seed, profile_now))
     fold = [fold_of(frame.customer_id, seed) for frame in frames]
     both = pd.concat(frames[:2], ignore_index=True)
     sheets = [likeness.sheet_of(part, names) for part in (frames[0], both)]
@@ -218,14 +221,15 @@ def fold_of(ids: pd.Series, seed: int) -> np.ndarray:
     )
 
 
-def _frame(shop: Shop, moment: datetime, names: Collection[str], cap: int, seed: int):
+def _frame(shop, moment: datetime, names: Collection[str], cap: int, seed: int, at_hand=None):
     people = prospects(shop, moment)
     n = int(people.count().execute())
     if n > cap:
         bound = f"{int(cap / n * 16**8):08x}"
         drawn = (ibis.literal(f"{seed}:pool:") + people.customer_id).hexdigest("sha256")
         people = people.filter(drawn.substr(0, 8) < bound)
-    table = profile.as_of(shop, moment, among=people.cache())
+    people = people.cache()
+    table = profile.as_of(shop, moment, among=people) if at_hand is None else at_hand()
     table = table.semi_join(people, "customer_id").select("customer_id", *names)
     return table.to_pandas().sort_values("customer_id", ignore_index=True)
 

@@ -4,7 +4,8 @@ Every audience of a policy asks for customers. One expression on the engine sett
 
 - An audience may not have a customer for the first of these that holds: its read-out says stop; an
   audience asked for them for whose people it is not (`never_for`); no channel of it is permitted;
-  the customer is suppressed; the limit of messages is reached.
+  the customer is suppressed, or busy in an experiment that is still open; the limit of messages is
+  reached.
 - Of the audiences that may have a customer the first in the policy's order gets them; to the
   others they are lost to a higher priority. So nobody stands in two audiences, and the result does
   not depend on the order of any row.
@@ -25,8 +26,8 @@ from cdp_lib.activate.policy import Audience, Policy
 from cdp_lib.checks import Refusal
 
 GOT = "got"
-STOPPED, RULED_OUT, PERMISSION, SUPPRESSED, LIMIT, LOWER = REASONS = (
-    "stopped", "ruled_out", "no_permission", "suppressed", "limit", "lower_priority",
+STOPPED, RULED_OUT, PERMISSION, SUPPRESSED, BUSY, LIMIT, LOWER = REASONS = (
+    "stopped", "ruled_out", "no_permission", "suppressed", "busy", "limit", "lower_priority",
 )  # fmt: skip
 
 
@@ -68,7 +69,7 @@ def decide(
     candidates: audience -> a table with customer_id, on the engine of `facts`; rows without one
     are nobody's. facts: what is known of customers, by customer_id: `<channel>_opt_in` (bool; a
     channel without such a column is permitted to nobody, unless it needs no consent),
-    `suppressed` (bool), `n_messages` (in the policy's `per_days`), `days_since_message`,
+    `suppressed` and `busy` (bool), `n_messages` (in the policy's `per_days`), `days_since_message`,
     `affinity` (0-1); a column that is missing holds nobody back, and gives nobody a discount. Of
     several rows of a customer the strictest counts. verdicts: audience -> the word of its read-out.
     Raises Refusal for candidates of an audience that the policy does not have, and for tables
@@ -142,17 +143,19 @@ def matrix(moves: Moves) -> pd.DataFrame:
     )
 
 
-def overlap(moves: Moves) -> pd.DataFrame:
-    """By whom else those were asked for whom an audience got.
+def outcome_table(moves: Moves) -> pd.DataFrame:
+    """What became of those whom each audience asked for: the matrix of asked and got.
 
-    Out: a row per pair: got (the audience that has them), asked (another that asked too), n.
+    Out: a row per pair: asked (the audience that asked), became (the audience that has them, or,
+    where none has, the reason of the one that asked), n (customers); in the order of the policy.
     """
     got = moves.given.select("customer_id", got="audience")
-    both = got.join(moves.table.select("customer_id", asked="audience"), "customer_id")
-    counted = both.filter(_.got != _.asked).group_by("got", "asked").aggregate(n=_.count())
-    table, place = counted.to_pandas(), {name: i for i, name in enumerate(moves.policy.names)}
-    order = table.assign(a=table.got.map(place), b=table.asked.map(place)).sort_values(["a", "b"])
-    return order[["got", "asked", "n"]].reset_index(drop=True)
+    rows = moves.table.left_join(got, "customer_id")
+    rows = rows.select(asked=rows.audience, became=ibis.coalesce(rows.got, rows.reason))
+    table = rows.group_by("asked", "became").aggregate(n=_.count()).to_pandas()
+    places = {name: i for i, name in enumerate([*moves.policy.names, *REASONS])}
+    order = table.assign(a=table.asked.map(places), b=table.became.map(places))
+    return order.sort_values(["a", "b"])[["asked", "became", "n"]].reset_index(drop=True)
 
 
 def _strictest(facts: Table) -> Table:
@@ -161,7 +164,7 @@ def _strictest(facts: Table) -> Table:
     for name in facts.columns:
         if name.endswith("_opt_in"):
             sums[name] = facts[name].cast("boolean").fill_null(False).cast("int8").min()
-        elif name == "suppressed":
+        elif name in ("suppressed", "busy"):
             sums[name] = facts[name].cast("boolean").fill_null(False).cast("int8").max()
         elif name == "n_messages":
             sums[name] = facts[name].max()
@@ -197,8 +200,9 @@ def _reason(
         if other in one.never_for:
             branches.append((rows[f"by_{i}__"].fill_null(False), RULED_OUT))
     branches.append((rows.channel.isnull(), PERMISSION))
-    if "suppressed" in rows.columns:
-        branches.append((rows.suppressed.fill_null(0) == 1, SUPPRESSED))
+    for name in (SUPPRESSED, BUSY):
+        if name in rows.columns:
+            branches.append((rows[name].fill_null(0) == 1, name))
     if one.counts:
         if policy.most_messages and "n_messages" in rows.columns:
             branches.append((rows.n_messages.fill_null(0) >= policy.most_messages, LIMIT))

@@ -20,6 +20,7 @@ LISTS = (
     "service_recovery", "likely_churners", "abandoned_carts", "abandoned_browses", "price_drop",
     "cross_sell", "lookalike_prospects",
 )  # fmt: skip
+LAYER = "next_move"  # of all its experiments: they share no customer while they are open
 DISCOUNTS = ("never", "try", "measured")
 STOPPED = ("hold", "send")
 

@@ -59,7 +59,7 @@ def read(shop: Shop, ledger: Ledger | None = None, since_days: float | None = No
     rows = ledger.experiments()
     if shop.has("orders"):
         found += _own(shop, known, since_days)
-        found += _audiences(shop, ledger, rows, known, since_days)
+        found += audiences(shop, ledger, since_days)
     if not found:
         raise MissingTable(
             "shop",
@@ -143,7 +143,12 @@ def _own(shop: Shop, known: dict[str, Experiment], since_days: float | None) -> 
     return [readout(one) for one in shop_units.collect(shop, wanted.values(), drawn)]
 
 
-def _audiences(shop, ledger, rows, known, since_days) -> list[Readout]:
+def audiences(
+    shop: Shop, ledger: Ledger | None = None, since_days: float | None = None
+) -> list[Readout]:
+    """Read out the audiences of the ledger alone; as `read`, and none is an answer."""
+    ledger = ledger_of(shop) if ledger is None else ledger
+    rows, known = ledger.experiments(), declared(shop.experiments)
     rows = rows[rows.assigned_at < pd.Timestamp(shop.as_of) + pd.Timedelta(days=1)]
     if since_days is not None:
         rows = rows[rows.assigned_at >= pd.Timestamp(shop.as_of) - pd.Timedelta(days=since_days)]

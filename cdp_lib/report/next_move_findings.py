@@ -1,0 +1,254 @@
+"""Sentences and views of the next moves: what they are about, who asked, who got what.
+
+Every function takes result tables and returns a `Headline`, a sentence or a smaller table; none of
+them queries, and none names a person.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from cdp_lib.activate.lookalike import Lookalikes
+from cdp_lib.activate.moves import REASONS
+from cdp_lib.activate.policy import Policy
+from cdp_lib.activate.yields import Best
+from cdp_lib.report import wording
+from cdp_lib.report.findings import Headline, nothing
+from cdp_lib.normal import Z
+
+REASON_WORDS = {
+    "stopped": "stopped by its read-out",
+    "ruled_out": "ruled out by another list",
+    "no_permission": "no permission",
+    "suppressed": "suppressed",
+    "busy": "in an open experiment",
+    "limit": "limit of messages",
+    "lower_priority": "got another move",
+}
+SEED_COLUMNS = {
+    "title": "Seed: in a quarter they …",
+    "n": "Members",
+    "margin": "Margin of the next quarter, each",
+    "margin_low": "… low",
+    "margin_high": "… high",
+    "repeat": "Buy again",
+    "over_buyers": "Over a recent buyer",
+}
+
+
+def stake_headline(called: pd.DataFrame, won_back: pd.DataFrame, policy: Policy, currency: str):
+    """The money at stake with likely churners who get a move this week.
+
+    In: customer_id, probability and worth (money kept where they stay) of those called, and of
+    those written to. The interval says how far chance decides who leaves; it takes the
+    probabilities as right.
+    """
+    name = "At stake with those who get a move because they may leave"
+    rows = pd.concat([part[["probability", "worth"]] for part in (called, won_back)])
+    rows = rows[rows.worth.notna()]
+    if rows.empty:
+        return nothing(name, "money", "Nobody is both likely to leave and may be written to now.")
+    p, worth = rows.probability.to_numpy(float), rows.worth.to_numpy(float)
+    value = float((p * worth).sum())
+    half = Z * float(np.sqrt((p * (1 - p) * worth**2).sum()))
+    calls = _people(len(called))
+    return Headline(
+        name=name, value=value, low=max(0.0, value - half), high=value + half, unit="money",
+        n=len(rows), verdict="act",
+        sentence=f"{_people(len(rows)).capitalize()} likely leavers get a move: {calls} a call, "
+        f"since they had trouble, {_people(len(won_back))} a message. That is margin which would "
+        "go with them, inferred from their chance to leave; the holdouts will say what a move "
+        "keeps of it.",
+        higher_is="worse", currency=currency,
+    )  # fmt: skip
+
+
+def moves_headline(table: pd.DataFrame, outcomes: pd.DataFrame) -> Headline:
+    """How many customers get a move, and how many were asked for more than once.
+
+    In: `moves.matrix` and `moves.outcome_table`.
+    """
+    name = "Customers with a next move"
+    whole = table[table.audience == "all"].iloc[0]
+    asked, got = int(whole.n_asked), int(whole.n_got)
+    if not asked:
+        return nothing(name, "count", "No list asks for anybody this week.")
+    rows = table[table.audience != "all"]
+    twice = int(rows.n_lower_priority.sum())
+    none = asked - got
+    text = (
+        f"{_people(got).capitalize()} of {_people(asked)} customers whom a list asks for get one "
+        f"move, and nobody gets two."
+    )
+    if twice:
+        text += f" {_people(twice).capitalize()} wishes gave way to a list of higher priority."
+    if none:
+        lost = {r: int(rows[f"n_{r}"].sum()) for r in REASONS if r != "lower_priority"}
+        most = max(lost, key=lambda reason: lost[reason])
+        more = f", mostly for: {REASON_WORDS[most]}" if lost[most] else ""
+        text += f" {_people(none).capitalize()} get none{more}."
+    return Headline(
+        name=name, value=got, low=None, high=None, unit="count", n=got,
+        verdict="act" if got else "watch", sentence=text,
+    )  # fmt: skip
+
+
+def alike_headline(one: Lookalikes, lifts: pd.DataFrame, seed: str, currency: str) -> Headline:
+    """What the first tenth of the prospects brings, in money."""
+    row = lifts.set_index("seed").loc[seed]
+    name = "Expected of the first tenth of the prospects"
+    n = round(len(one.now) * 0.1)
+    if not row.value_lift > 0 or not n:
+        return nothing(name, "money", "Too few prospects bought to say what the first are worth.")
+    value = row.margin_top * n
+    low, high = (row.margin_all * row[f"value_lift_{end}"] * n for end in ("low", "high"))
+    sure = row.value_lift_low > 1
+    return Headline(
+        name=name, value=value, low=low, high=high, unit="money", n=n,
+        verdict="act" if sure else "cannot tell",
+        sentence=f"Margin in {one.horizon_days} days from {_people(n)} of {_people(len(one.now))} "
+        f"people without an order, those most like customers who {row.title.partition(':')[0]}. "
+        f"In the last {one.horizon_days} days such a tenth brought {row.value_lift:.1f} times "
+        f"({row.value_lift_low:.1f} to {row.value_lift_high:.1f}) as much a head as all prospects. "
+        "It comes without a contact too: what one adds, the holdout will say.",
+        higher_is="better", currency=currency,
+    )  # fmt: skip
+
+
+def best_headline(best: Best, campaign: str, currency: str, raised: float) -> Headline:
+    """The best size of an audience, and on what it rests."""
+    name = f"Best audience for {campaign.replace('_', ' ')}"
+    basis = (
+        "Measured by an experiment of this campaign, on other customers than chose the size."
+        if best.source == "measured"
+        else f"Assumed, not measured: that a contact raises what each buys by {raised:.0%}; "
+        "whoever would buy anyway counts for no more than that, and only a holdout can tell "
+        "whether those who buy most are moved most."
+    )
+    every = wording.as_text(best.all_profit, "money", currency)
+    if best.word == "nobody":
+        text = f"Contact nobody: no size earns what it costs. Contacting everybody: {every}."
+    else:
+        text = (
+            f"Contact {_people(best.n)} ({best.share:.0%}), the highest scores first. "
+            f"Contacting everybody: {every}."
+        )
+    word = {"contact": "act" if best.source == "measured" else "watch", "nobody": "watch"}
+    return Headline(
+        name=name, value=best.profit, low=best.low, high=best.high, unit="money", n=None,
+        verdict=word.get(best.word, "cannot tell"), sentence=f"{text} {basis}",
+        higher_is="better", currency=currency,
+    )  # fmt: skip
+
+
+def matrix_view(table: pd.DataFrame) -> pd.DataFrame:
+    """`moves.matrix` in words, without counts of few people."""
+    parts = ["n_got", *(f"n_{reason}" for reason in REASONS)]
+    some = [name for name in parts if name == "n_got" or table[name].any()]
+    shown = table[["audience", "title", "n_asked", *some]].copy()
+    counts = _without_few(shown[["n_asked", *some]].astype(float))
+    shown[counts.columns] = counts
+    names = {f"n_{reason}": words for reason, words in REASON_WORDS.items()}
+    shown["audience"] = shown.audience.str.replace("_", " ")
+    return shown.rename(columns={"n_asked": "asked for", "n_got": "got it"} | names)
+
+
+def asked_view(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """`moves.outcome_table` in words, without counts of few people, for the chart."""
+    if outcomes.empty:
+        return outcomes
+    order = list(dict.fromkeys([*outcomes.asked, *outcomes.became]))
+    grid = outcomes.pivot(index="asked", columns="became", values="n")
+    grid = grid.reindex(index=outcomes.asked.unique(), columns=[c for c in order if c in grid])
+    grid = _without_few(grid.fillna(0).astype(float))
+    rows = grid.replace(0, np.nan).reset_index(names="asked")
+    long = rows.melt("asked", var_name="became", value_name="n")
+    words = {name: name.replace("_", " ") for name in order} | REASON_WORDS
+    return long.assign(asked=long.asked.map(words), became=long.became.map(words))
+
+
+def seed_view(quality: pd.DataFrame, lifts: pd.DataFrame) -> pd.DataFrame:
+    """Each seed in a row: what its members bring afterwards, and how well their like are found."""
+    found = lifts[["seed", "auc", "lift", "lift_low", "lift_high", "value_lift"]]
+    table = quality.merge(found, "left", on="seed").drop(columns=["seed"])
+    return table[
+        ["title", "n", "margin", "margin_low", "margin_high", "repeat", "over_buyers_low",
+         "over_buyers_high", "auc", "lift", "lift_low", "lift_high", "value_lift"]
+    ]  # fmt: skip
+
+
+def lacking_note(moves_lacking: dict[str, str], seeds_lacking: dict[str, str]) -> str:
+    """Which lists and seeds this shop cannot make, and why."""
+    every = {**moves_lacking, **seeds_lacking}
+    if not every:
+        return "Every list of the policy could be made, and every seed learned."
+    said = [f"{name.replace('_', ' ')} ({why})" for name, why in every.items()]
+    return f"Not available in this shop: {'; '.join(said)}."
+
+
+def recovery_note(called: pd.DataFrame, path, currency: str) -> str:
+    """How long the list for customer care is, and what is at stake on it."""
+    if called.empty:
+        return "Nobody had trouble, may leave and is worth a call."
+    stake = wording.as_text(float(called.at_risk.sum()), "money", currency)
+    where = f" For your own eyes it lies beside this page as {path.name}." if path else ""
+    return (
+        f"{_people(len(called)).capitalize()} customers asked for help, sent goods back or met an "
+        f"error in the last 30 days, may leave, and have {stake} of yearly margin at risk. Their "
+        f"file for customer care holds reasons and what happened last.{where}"
+    )
+
+
+def ads_note(written: dict[str, int], consent: str, lacking: str = "") -> str:
+    """What the lists for advertising platforms hold."""
+    if lacking:
+        return f"No list for advertising platforms: {lacking}."
+    if not written:
+        return "No list for advertising platforms was asked for."
+    said = [f"{name.replace('_', ' ')}: {_people(n)}" for name, n in written.items()]
+    stands = (
+        "" if consent == "ads" else f" The {consent} permission stands in for one to match people "
+        "with platforms, which this shop does not record: ask whether it may."
+    )  # fmt: skip
+    return f"People in lists for advertising platforms, hashes alone: {'; '.join(said)}.{stands}"
+
+
+def limits(one: Lookalikes | None, policy: Policy) -> str:
+    """What would change this answer."""
+    text = (
+        "Another order in the policy gives other moves: the file says what the shop wants. "
+        f"A customer gets at most {policy.most_messages} messages in {policy.per_days:g} days, and "
+        f"none within {policy.quiet_days:g} of another. Lists read from behaviour are inferred; "
+        "what each audience earns is measured by its holdout, and a read-out that says stop "
+        "ends it here."
+    )
+    if one is not None:
+        text += (
+            " The order of prospects was learned from people who came to the shop by its channels "
+            "of the time; after a new channel, look at the lift again."
+        )
+    return text
+
+
+def _people(n: int) -> str:
+    small = 0 < n < wording.SMALL_GROUP
+    return f"fewer than {wording.SMALL_GROUP}" if small else f"{n:,}"
+
+
+def _without_few(counts: pd.DataFrame) -> pd.DataFrame:
+    """Counts of 1 to 9 people as null; and where one alone is hidden in a row or a column, the
+    next smallest too, so that it cannot be had by subtraction."""
+    values = counts.to_numpy(float).copy()
+    hidden = (values > 0) & (values < wording.SMALL_GROUP)
+    for _ in range(values.size):
+        before = hidden.copy()
+        for grid, mask in ((values, hidden), (values.T, hidden.T)):
+            for line, gone in zip(grid, mask, strict=True):
+                if gone.sum() == 1 and len(line) > 1:
+                    left = np.where(gone | (line == 0), math.inf, line)
+                    if np.isfinite(left).any():
+                        gone[int(np.argmin(left))] = True
+        if (hidden == before).all():
+            break
+    return pd.DataFrame(np.where(hidden, np.nan, values), counts.index, counts.columns)
