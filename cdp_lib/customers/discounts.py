@@ -31,6 +31,7 @@ from ibis.expr.types import Table
 from cdp_lib.checks import MissingTable, TooLittleData
 from cdp_lib.customers import shrinkage
 from cdp_lib.customers.ages import total
+from cdp_lib.customers.placed import place
 from cdp_lib.customers.shrinkage import Prior
 from cdp_lib.tables import Shop
 from cdp_lib.tables.micros import MONDAY, WEEK, micros
@@ -75,15 +76,15 @@ def read(shop: Shop) -> Discounts:
     if not weeks.n_orders.sum():
         raise TooLittleData("orders", 0, "no purchase of a customer", "wait for the first ones")
     weeks, usual = _told_apart(weeks)
-    counts = _counts(rows, weeks).cache()
+    counts = _counts(shop, rows, weeks).cache()
     pairs = counts.group_by("tried", "needed").aggregate(n=_.count()).execute()
     prior = shrinkage.fit(pairs.needed / PARTS, pairs.tried / PARTS, pairs.n)
     mean, low, high = prior.posterior(pairs.needed / PARTS, pairs.tried / PARTS)
-    keys = pairs[["tried", "needed"]].astype("int64")
-    told = keys.assign(affinity=mean, affinity_low=low, affinity_high=high)
-    table = counts.inner_join(ibis.memtable(told), ["tried", "needed"])
+    told = pairs.assign(affinity=mean, affinity_low=low, affinity_high=high)
     columns = ["customer_id", "n_orders", "n_discounted", "base_rate"]
-    ends = ["affinity", "affinity_low", "affinity_high"]
+    keys, ends = ["tried", "needed"], ["affinity", "affinity_low", "affinity_high"]
+    types = dict.fromkeys(keys, "int64") | dict.fromkeys(ends, "float64")
+    table = counts.inner_join(place(shop, told, types), keys)
     table = table.select(*columns, *ends, from_prior=ibis.literal(False))
     if shop.has("customers"):
         table = table.union(_never_bought(shop, table, prior))
@@ -142,10 +143,10 @@ def _told_apart(weeks: pd.DataFrame) -> tuple[pd.DataFrame, float]:
     return weeks.assign(**said), float(usual)
 
 
-def _counts(rows: Table, weeks: pd.DataFrame) -> Table:
+def _counts(shop: Shop, rows: Table, weeks: pd.DataFrame) -> Table:
     """A row per customer who bought: what counts, in hundredths, and the base rate."""
-    asked = weeks[["week", "n_orders", "n_discounted", "own_share"]]
-    joined = rows.inner_join(ibis.memtable(asked), "week")
+    types = dict.fromkeys(("week", "n_orders", "n_discounted"), "int64") | {"own_share": "float64"}
+    joined = rows.inner_join(place(shop, weeks, types), "week")
     others = (joined.n_orders - 1).cast("float64").nullif(0)
     joined = joined.select(
         "customer_id",

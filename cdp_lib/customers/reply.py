@@ -28,6 +28,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.checks import MissingTable, Refusal, TooLittleData, at_least, one_of
+from cdp_lib.customers.placed import place
 from cdp_lib.tables import Shop
 
 ANSWERS = ("opened", "clicked")
@@ -94,7 +95,7 @@ def read(
     if usual.empty:
         raise TooLittleData("messages", 0, "none is old enough", "wait until answers are in")
     schema = {"segment": "string", "channel": "string", "usual": "float64"}
-    known = ibis.memtable(usual[list(schema)], schema=schema)
+    known = place(shop, usual, schema)
     cells = cells.inner_join(known, ["segment", "channel"])
     cells = cells.mutate(expected=cells.n * cells.usual)
     everywhere = ibis.window(group_by="customer_id")
@@ -110,7 +111,7 @@ def read(
     weights = _weights(cells)
     channels = _channels(cells, usual).merge(weights, on="channel")
     schema = {"channel": "string", "weight": "float64"}
-    asked = ibis.memtable(weights[list(schema)], schema=schema)
+    asked = place(shop, weights, schema)
     return Reply(_ranked(cells.inner_join(asked, "channel")), channels, together, answer)
 
 

@@ -27,6 +27,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.checks import TooLittleData
+from cdp_lib.customers.placed import place
 from cdp_lib.customers.reply import messages
 from cdp_lib.tables import Shop
 
@@ -81,7 +82,7 @@ def read(
     most = table.sort_values(["n_sent", "hour"], ascending=[False, True])
     usual = {row.channel: int(row.hour) for row in most.drop_duplicates("channel").itertuples()}
     found = own_pvalue < ALPHA and variance > 0
-    best = _best(own, variance, usual) if found else None
+    best = _best(shop, own, variance, usual) if found else None
     return Hours(table, pvalue, variance, low, own_pvalue, best, usual)
 
 
@@ -185,11 +186,11 @@ def _own(own: Table) -> tuple[float, float, float]:
     return (size, size - _Z * se, float(norm.sf(size / se)) if se > 0 else float("nan"))
 
 
-def _best(own: Table, variance: float, usual: dict[str, int]) -> Table:
+def _best(shop: Shop, own: Table, variance: float, usual: dict[str, int]) -> Table:
     """The hour at which a customer's shrunk rate is highest, if surely above their usual one."""
     whole = ibis.window(group_by=["customer_id", "channel"])
     known = pd.DataFrame({"channel": list(usual), "usual": list(usual.values())})
-    known = ibis.memtable(known, schema={"channel": "string", "usual": "int64"})
+    known = place(shop, known, {"channel": "string", "usual": "int64"})
     rows = own.inner_join(known, "channel")
     rows = rows.mutate(all_n=rows.n.sum().over(whole), all_x=rows.x.sum().over(whole))
     rate = (rows.all_x + 0.5) / (rows.all_n + 1)
@@ -202,9 +203,9 @@ def _best(own: Table, variance: float, usual: dict[str, int]) -> Table:
     rows = rows.mutate(better_by=rows.deviation - there, se=(rows.left + unsure).sqrt())
     rows = rows.filter(rows.hour != rows.usual)
     order = [rows.better_by.desc(), rows.hour.asc()]
-    place = ibis.row_number().over(group_by=["customer_id", "channel"], order_by=order)
-    rows = rows.mutate(place=place)
-    rows = rows.filter(rows.place == 0, rows.better_by - _Z * rows.se > 0)
+    nth = ibis.row_number().over(group_by=["customer_id", "channel"], order_by=order)
+    rows = rows.mutate(nth=nth)
+    rows = rows.filter(rows.nth == 0, rows.better_by - _Z * rows.se > 0)
     return rows.select(
         "customer_id",
         "channel",

@@ -27,6 +27,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.checks import MissingTable
+from cdp_lib.customers.placed import place
 from cdp_lib.tables import Shop
 
 LEAST_WEIGHT, MOST_WEIGHT = 1e-3, 1e4  # lines
@@ -78,7 +79,7 @@ def read(shop: Shop) -> Sizes:
     across = pairs["all"] - pairs["within"], pairs["agreeing"] - pairs["agreeing_within"]
     other = across[1] / across[0] if across[0] else pairs["chance"]
     category_weight = _weight(pairs["agreeing_within"], pairs["within"], other)
-    table = _preferred(lines, usual, weight, category_weight)
+    table = _preferred(shop, lines, usual, weight, category_weight)
     agreement = pairs["agreeing"] / pairs["all"] if pairs["all"] else float("nan")
     return Sizes(table, systems, agreement, pairs["chance"], int(pairs["all"] // 2), weight,
                  category_weight)  # fmt: skip
@@ -119,9 +120,7 @@ def _lines(shop: Shop, systems: pd.DataFrame) -> Table:
     kept = kept.mutate(n=n.cast("int64")).filter(_.n > 0)
     sized = shop.products.filter(_.size.notnull(), _.size != "")
     kept = kept.inner_join(sized.select("product_id", "category", "size"), "product_id")
-    known = ibis.memtable(
-        systems[["category", "system"]], schema={"category": "string", "system": "string"}
-    )
+    known = place(shop, systems, {"category": "string", "system": "string"})
     kept = kept.inner_join(known, "category")
     by = kept.group_by("customer_id", "system", "category", "size")
     return by.aggregate(n=kept.n.sum()).mutate(n=_.n.cast("int64"))
@@ -165,9 +164,11 @@ def _usual(lines: Table, sold: pd.DataFrame) -> pd.DataFrame:
     return table.assign(usual=n / pd.Series(n).groupby(table.category).transform("sum"))
 
 
-def _preferred(lines: Table, usual: pd.DataFrame, weight: float, category_weight: float) -> Table:
+def _preferred(
+    shop: Shop, lines: Table, usual: pd.DataFrame, weight: float, category_weight: float
+) -> Table:
     texts = dict.fromkeys(("category", "system", "size"), "string")
-    offered = ibis.memtable(usual[list(texts)], schema=texts)
+    offered = place(shop, usual, texts)
     everywhere = lines.group_by("customer_id", "system", "size").aggregate(n_size=_.n.sum())
     by_customer = lines.group_by("customer_id", "system").aggregate(n_all=_.n.sum())
     here = lines.group_by("customer_id", "category").aggregate(n_category=_.n.sum())
@@ -187,16 +188,14 @@ def _preferred(lines: Table, usual: pd.DataFrame, weight: float, category_weight
         **{name: rows[name].coalesce(0).cast("int64") for name in counts},
     ).cache()
     told = _expected(rows.select(*keys).distinct().execute(), usual, weight, category_weight)
-    schema = texts | dict.fromkeys(counts, "int64") | dict.fromkeys(_ENDS, "float64")
-    told = ibis.memtable(
-        told[[*keys, *_ENDS]], schema={name: schema[name] for name in [*keys, *_ENDS]}
-    )
+    types = texts | dict.fromkeys(counts, "int64") | dict.fromkeys(_ENDS, "float64")
+    told = place(shop, told, {name: types[name] for name in [*keys, *_ENDS]})
     rows = rows.inner_join(told, keys)
-    place = ibis.row_number().over(
+    nth = ibis.row_number().over(
         group_by=["customer_id", "category"],
         order_by=[rows.consistency.desc(), rows["size"].asc()],
     )
-    best = rows.mutate(place=place).filter(_.place == 0)
+    best = rows.mutate(nth=nth).filter(_.nth == 0)
     return best.select(
         "customer_id", "category", "size", *_ENDS, n_bought="n_category", n_in_size="n_here"
     ).relocate("n_bought", "n_in_size", after="size")
