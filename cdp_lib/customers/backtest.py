@@ -20,12 +20,12 @@ from cdp_lib.checks import TooLittleData, above, at_least
 from cdp_lib.customers.ages import amount, money, total
 from cdp_lib.customers.totals import totals
 from cdp_lib.customers.worth import ValueModel, fit, value_table
+from cdp_lib.normal import Z
 from cdp_lib.tables import Shop
 from cdp_lib.windows import instant
 
 LEAST_HISTORY = 91  # days before the first moment
 MONTHS = 18  # of first orders, above which cohorts are quarters
-_Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def widened(table: pd.DataFrame, test: Backtest) -> pd.DataFrame:
     free = 1 + span / test.horizon_days
     own = np.sqrt(table.chance_sd**2 + table.parameter_sd**2)
     off = test.error * table.expected_value.abs()
-    half = np.sqrt((_Z95 * own) ** 2 + (stdtrit(free, 0.975) * off) ** 2)
+    half = np.sqrt((Z * own) ** 2 + (stdtrit(free, 0.975) * off) ** 2)
     low = table.expected_value - half
     return table.assign(
         alone_low=table.value_low,
@@ -171,7 +171,7 @@ def decile_table(pairs: Table) -> pd.DataFrame:
     ).to_pandas().sort_values("group", ignore_index=True)  # fmt: skip
     n, mean = found.n_customers, found.happened_value
     spread = np.maximum(found.squares - n * mean**2, 0.0) / np.maximum(n - 1, 1)
-    half = _Z95 * np.sqrt(spread / n)
+    half = Z * np.sqrt(spread / n)
     found = found.assign(happened_low=mean - half, happened_high=mean + half)
     return found.drop(columns="squares")
 
@@ -193,16 +193,16 @@ def scores(expected: np.ndarray, came: np.ndarray) -> pd.DataFrame:
 
     n, nan = len(came), float("nan")
     ratio = expected.sum() / came.sum() if came.sum() > 0 else nan
-    half = _Z95 * np.sqrt(((expected - ratio * came) ** 2).sum()) / max(came.sum(), 1e-300)
+    half = Z * np.sqrt(((expected - ratio * came) ** 2).sum()) / max(came.sum(), 1e-300)
     off = np.abs(expected - came)
     varied = n > 3 and np.ptp(came) > 0 and np.ptp(expected) > 0
     rank = float(stats.spearmanr(expected, came).statistic) if varied else nan
-    swing = _Z95 * np.sqrt(1.06 / (n - 3)) if n > 3 else nan
-    near = np.sqrt(off.var(ddof=1) / n) * _Z95 if n > 1 else nan
+    swing = Z * np.sqrt(1.06 / (n - 3)) if n > 3 else nan
+    near = np.sqrt(off.var(ddof=1) / n) * Z if n > 1 else nan
     top = np.zeros(n)
     top[np.argsort(-expected, kind="stable")[: max(1, round(n / 10))]] = 1
     caught = (top * came).sum() / came.sum() if came.sum() > 0 else nan
-    wide = _Z95 * np.sqrt((((top - caught) * came) ** 2).sum()) / max(came.sum(), 1e-300)
+    wide = Z * np.sqrt((((top - caught) * came) ** 2).sum()) / max(came.sum(), 1e-300)
     rows = [
         ("bias", ratio - 1, ratio - 1 - half, ratio - 1 + half),
         ("mae", off.mean(), off.mean() - near, off.mean() + near),

@@ -18,11 +18,11 @@ from cdp_lib.checks import TooLittleData, above
 from cdp_lib.customers.ages import amount, money, total
 from cdp_lib.customers.generations import CELL
 from cdp_lib.customers.value import frequency_table
+from cdp_lib.normal import Z
 from cdp_lib.tables import Shop
 from cdp_lib.windows import instant
 
 BINS = 2000  # to a unit of the logarithm of a mean value: 0.05 % wide
-_Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def kept(shop: Shop, cutoff: str | date | datetime, lookback_days: int = 365) ->
         )  # fmt: skip
     rate = told.stays / told.paid
     off = max(float(told.ss - 2 * rate * told.ps + rate**2 * told.pp), 0.0)
-    half = _Z95 * off**0.5 / told.paid
+    half = Z * off**0.5 / told.paid
     return Kept(
         "margin" if costed else "revenue",
         float(rate),

@@ -15,12 +15,12 @@ from cdp_lib.checks import Refusal, above, share
 from cdp_lib.customers.totals import STEP, nudged, revenue_of, variance
 from cdp_lib.customers.value import BgNbd
 from cdp_lib.customers.worth import PARTS, YEAR, ValueModel
+from cdp_lib.normal import Z
 
-NODES = 40
+NODES = 24
 FEWER = (0.0, 0.05, 0.1, 0.15, 0.2)
 POINTS = 0.05
 LONG_DAYS = 3650.0
-_Z95 = 1.959963984540054
 
 
 def retention_table(
@@ -40,11 +40,18 @@ def retention_table(
     for one in fewer:
         share("fewer", one)
     every = np.array([0.0, *fewer])
-    values = _values(model, every, horizon_days, discount_rate)
-    moved = {
-        at: [_values(side, every, horizon_days, discount_rate) for side in sides]
-        for at, *sides in nudged(model)
-    }
+    cells, span = model.cells, (horizon_days, discount_rate)
+    count = _orders(model, cells, every, *span)
+    values = _value(model, count)
+    moved, place = {}, cells.generation.to_numpy()
+    for at, *sides in nudged(model):
+        mine, ends = np.flatnonzero(place == at[0]), []
+        for side in sides:
+            other = count.copy()
+            if len(mine):  # the orders of this generation alone move
+                other[mine] = _orders(side, cells.iloc[mine], every, *span)
+            ends.append(_value(side, other))
+        moved[at] = ends
     rows = []
     for i, one in enumerate(fewer, start=1):
         gain, part = values[i] - values[0], values[i] / values[0] - 1
@@ -52,7 +59,7 @@ def retention_table(
             {at: (f(high) - f(low)) / (2 * STEP) for at, (high, low) in moved.items()}
             for f in (lambda v, i=i: v[i] - v[0], lambda v, i=i: v[i] / v[0])
         ]
-        half, wide = (_Z95 * variance(model, slope) ** 0.5 for slope in slopes)
+        half, wide = (Z * variance(model, slope) ** 0.5 for slope in slopes)
         rows.append(
             (one, retention(model, one), values[i], gain, gain - half, gain + half, part,
              part - wide, part + wide)
@@ -120,8 +127,16 @@ def fewer_for(model: ValueModel, wanted: float, days: float = YEAR) -> float:
     return float(brentq(lambda fewer: retention(model, fewer, days) - wanted, 0.0, 1.0))
 
 
-def _values(model: ValueModel, fewer: np.ndarray, horizon: float, rate: float) -> np.ndarray:
-    """What all customers bring when leaving is rarer by each share."""
+def _value(model: ValueModel, count: np.ndarray) -> np.ndarray:
+    """What so many orders bring: a column of counts a what-if, a row a cell."""
+    sums = [revenue_of(model, model.cells, column) for column in count.T]
+    return model.kept.rate * np.array(sums)
+
+
+def _orders(
+    model: ValueModel, cells: pd.DataFrame, fewer: np.ndarray, horizon: float, rate: float
+) -> np.ndarray:
+    """Orders expected of a customer of each cell, a column for each share of rarer leaving."""
     ends = np.linspace(0, horizon, 1 + (PARTS if rate else 1))
     middle = (ends[1:] + ends[:-1]) / 2
     weights = (1 + rate) ** (-middle / YEAR)
@@ -139,9 +154,7 @@ def _values(model: ValueModel, fewer: np.ndarray, horizon: float, rate: float) -
                 before = upto
         return count * one.p_alive(x, recency, age)[:, None]
 
-    count = model.orders.each(model.cells, orders)
-    sums = [revenue_of(model, model.cells, count[:, j]) for j in range(len(fewer))]
-    return model.kept.rate * np.array(sums)
+    return model.orders.each(cells, orders)
 
 
 def _chances(one: BgNbd, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

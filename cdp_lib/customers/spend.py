@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from cdp_lib.checks import Refusal, TooLittleData
+from cdp_lib.normal import Z
 
 EDGE = 10.0  # the logarithms of the parameters are sought in [-EDGE, EDGE]
 FEWEST = 30  # customers below which three parameters are not worth fitting
 STARTS = ((1.0, 1.0, 1.0), (6.0, 4.0, 0.5), (0.5, 3.0, 4.0), (20.0, 2.5, 0.1))
 MATTERS = 0.1  # a correlation nearer to zero than this does no harm worth a warning
-_Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def independence(n_orders, mean_value, weight=None) -> Independence:
         said = "Too few customers to tell whether how often and how much go together."
         return Independence(nan, nan, nan, nan, people, False, said)
     found, error = _correlation(np.log(n), seen, weight)
-    low, high = found - _Z95 * error, found + _Z95 * error
+    low, high = found - Z * error, found + Z * error
     broken = low > MATTERS or high < -MATTERS
     told = f"correlation {found:.2f}, 95 % interval {low:.2f} to {high:.2f}"
     if broken:

@@ -13,9 +13,9 @@ from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.checks import TooLittleData
+from cdp_lib.normal import Z
 
 PARTS = 100
-_Z95 = 1.959963984540054
 
 
 def part_table(rows: Table, value: str, key: str, sums: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -54,10 +54,10 @@ def guarded_table(parts: pd.DataFrame) -> pd.DataFrame:
     """
     n = float(parts.n.sum())
     mean, error = _mean(n, parts.total.sum(), parts.squares.sum())
-    rows = [("mean", n, mean, mean - _Z95 * error, mean + _Z95 * error)]
+    rows = [("mean", n, mean, mean - Z * error, mean + Z * error)]
     below = np.concatenate([[0.0], parts.n.cumsum() / n])
     ends = np.concatenate([[parts.lowest.iloc[0]], parts.highest])
-    at = 0.5 + np.array([0, -1, 1]) * _Z95 / 2 / np.sqrt(n)
+    at = 0.5 + np.array([0, -1, 1]) * Z / 2 / np.sqrt(n)
     rows.append(("median", n, *np.interp(at, below, ends)))
     if len(parts) < PARTS:
         nan = (float("nan"),) * 3
@@ -67,9 +67,9 @@ def guarded_table(parts: pd.DataFrame) -> pd.DataFrame:
     squares = inner.squares.sum() + first.n * first.highest**2 + last.n * last.lowest**2
     drawn_in, spread = _mean(n, total, squares)
     trimmed = inner.total.sum() / inner.n.sum()
-    half = _Z95 * spread * n / inner.n.sum()
+    half = Z * spread * n / inner.n.sum()
     rows.append(("trimmed", float(inner.n.sum()), trimmed, trimmed - half, trimmed + half))
-    half = _Z95 * spread
+    half = Z * spread
     rows.append(("winsorised", n, drawn_in, drawn_in - half, drawn_in + half))
     return _guarded(rows)
 
@@ -130,7 +130,7 @@ def _share(ranked: pd.DataFrame, start: int, end: int) -> tuple[float, float]:
             level += sign * bound * (ranked.n.iloc[:at].sum() / n - (place < at))
         slope += sign * (place < at)
     spread = slope**2 * ranked.squares + 2 * slope * level * ranked.total + level**2 * ranked.n
-    return share, float(_Z95 * np.sqrt(max(spread.sum(), 0.0)) / total)
+    return share, float(Z * np.sqrt(max(spread.sum(), 0.0)) / total)
 
 
 def _mean(n: float, total: float, squares: float) -> tuple[float, float]:
