@@ -58,24 +58,27 @@ def count(
     (95 %), verdict. Counts are of all customers, so they have no sampling error; a change is
     weighed by `change_verdicts`.
     """
-    catalogue = catalogue or load()
-    bounds = bound(catalogue, table)
-    counted = [(i, one) for i, one in enumerate(bounds) if one.condition is not None]
-    marked = _marked(table, counted)
-    sums = {"n": marked.count()} | {
-        f"all_{name}": amount(total(marked[name])) for name in MONEY if name in marked.columns
-    }
+    bounds = list(enumerate(bound(catalogue or load(), table)))
+    counted = [(i, one) for i, one in bounds if one.condition is not None]
+    marked, both = _marked(table, counted), []
+    paid = [name for name in MONEY if name in marked.columns]
+    if before is not None:
+        known = set(before.columns)
+        both = [(i, one) for i, one in counted if known.issuperset(one.segment.predicate.columns)]
+        marked = _beside(marked, before, both)
+    sums = {"n": marked.customer_id.count()}
+    sums |= {f"all_{name}": amount(total(marked[name])) for name in paid}
     for i, _one in counted:
         inside = marked[f"s{i}"]
         sums[f"n_{i}"] = marked.count(where=inside)
-        for name in MONEY:
-            if name in marked.columns:
-                sums[f"{name}_{i}"] = amount(total(marked[name], inside))
+        sums |= {f"{name}_{i}": amount(total(marked[name], inside)) for name in paid}
+    for i, _one in both:
+        inside, was = (marked[f"{end}{i}"].coalesce(ibis.literal(False)) for end in "sb")
+        sums[f"in_{i}"] = marked.count(where=inside & ~was)
+        sums[f"out_{i}"] = marked.count(where=~inside & was)
     row = marked.aggregate(**sums).to_pyarrow().to_pylist()[0]
-    found = pd.DataFrame([_row(i, one, row) for i, one in enumerate(bounds)])
-    if before is None:
-        return found
-    return found.merge(_changes(table, before, bounds), on="name", how="left")
+    found = pd.DataFrame([_row(i, one, row) for i, one in bounds])
+    return found if before is None else _with_changes(found, row)
 
 
 def preview(table: Table, where: str, catalogue: Catalogue | None = None) -> Preview:
@@ -162,31 +165,20 @@ def _share(part: float, whole: float | None) -> float:
     return part / whole if whole else np.nan
 
 
-def _changes(table: Table, before: Table, bounds: list[Bound]) -> pd.DataFrame:
-    """Who came in and who went out of each segment, in one query."""
-    known = set(before.columns)
-    both = [
-        (i, one)
-        for i, one in enumerate(bounds)
-        if one.condition is not None and known.issuperset(one.segment.predicate.columns)
-    ]
-    now = _marked(table, both)
-    names = {f"b{i}": f"s{i}" for i, _one in both}
-    past = _marked(before, both).select("customer_id", *names.values())
-    past = past.rename(names | {"was_id": "customer_id"})
-    joined = now.outer_join(past, now.customer_id == past.was_id)
-    inside = {i: joined[f"s{i}"].coalesce(ibis.literal(False)) for i, _one in both}
-    was = {i: joined[f"b{i}"].coalesce(ibis.literal(False)) for i, _one in both}
-    sums = {}
-    for i, _one in both:
-        sums[f"in_{i}"] = joined.count(where=inside[i] & ~was[i])
-        sums[f"out_{i}"] = joined.count(where=~inside[i] & was[i])
-        sums[f"was_{i}"] = joined.count(where=was[i])
-    row = joined.aggregate(**sums).to_pyarrow().to_pylist()[0] if both else {}
-    rows = [(one.segment.name, row[f"was_{i}"], row[f"in_{i}"], row[f"out_{i}"]) for i, one in both]
-    found = pd.DataFrame(rows, columns=["name", "n_before", "n_in", "n_out"])
+def _beside(marked: Table, before: Table, both: list[tuple[int, Bound]]) -> Table:
+    """The marked customers, and in `b<i>` whether they were in segment i before."""
+    past = before.select(
+        was_id=before.customer_id, **{f"b{i}": one.condition(before) for i, one in both}
+    )
+    return marked.outer_join(past, marked.customer_id == past.was_id)
+
+
+def _with_changes(found: pd.DataFrame, sums: dict) -> pd.DataFrame:
+    for end in ("in", "out"):
+        found[f"n_{end}"] = [float(sums.get(f"{end}_{i}", np.nan)) for i in range(len(found))]
     found["change"] = found.n_in - found.n_out
+    found.insert(found.columns.get_loc("n_in"), "n_before", found.n_customers - found.change)
     half = Z95 * np.sqrt(found.n_in + found.n_out)
     found["change_low"], found["change_high"] = found.change - half, found.change + half
-    found["verdict"] = change_verdicts(found.n_in, found.n_out)
-    return found
+    known = found[found.change.notna()]
+    return found.assign(verdict=change_verdicts(known.n_in, known.n_out))

@@ -47,6 +47,7 @@ def name_chart(
                 "cmax": float(max(worth.max(initial=0), 0.01)),
                 "line": {"width": 2, "color": "#ffffff"},
             },
+            root={"color": "#ffffff"},
             tiling={"pad": 0},
             pathbar={"visible": False},
         )
@@ -79,21 +80,24 @@ def overlap_chart(pairs: pd.DataFrame, title: str, titles: dict[str, str] | None
     """How much of one group lies in another: of those in a row's group, the share in a column's.
 
     `pairs`: of `overlaps.overlap_table`, of the groups to show, in their order. titles: names
-    for people.
+    for people. Columns carry the numbers of the rows, as their names would not fit.
     """
     need(pairs, ["name", "other", "share"], "overlaps")
     names = list(dict.fromkeys(pairs.name))
     grid = pairs.pivot(index="name", columns="other", values="share").reindex(names, columns=names)
     called = titles or {}
-    grid = grid.rename(index=called, columns=called)
+    numbers = {name: str(i) for i, name in enumerate(names, 1)}
+    rows = {name: f"{numbers[name]} {called.get(name, name)}" for name in names}
+    grid = grid.rename(index=rows, columns=numbers)
     table = pairs.assign(name=pairs.name.replace(called), other=pairs.other.replace(called))
     told = [f"{row.name_} in {row.other}" for row in table.rename(columns={"name": "name_"})
             .itertuples()]  # fmt: skip
     words = "Share of one group in another. " + extremes(told, table.share, "share")
-    return _shaded(grid, title, words, table.sort_values("share", ascending=False))
+    table = table.sort_values("share", ascending=False)
+    return _shaded(grid, title, words, table, tickangle=0)
 
 
-def _shaded(grid: pd.DataFrame, title: str, words: str, table: pd.DataFrame):
+def _shaded(grid: pd.DataFrame, title: str, words: str, table: pd.DataFrame, tickangle=-40):
     import plotly.graph_objects as go
 
     values = grid.to_numpy(dtype=float)
@@ -117,7 +121,7 @@ def _shaded(grid: pd.DataFrame, title: str, words: str, table: pd.DataFrame):
             hovertemplate="%{y} → %{x}: %{text}<extra></extra>",
         )
     )
-    figure.update_xaxes(type="category", showgrid=False, side="top", tickangle=-40)
+    figure.update_xaxes(type="category", showgrid=False, side="top", tickangle=tickangle)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     figure = finish(figure, title, words, table, height=200 + 34 * len(grid))
     return figure.update_layout(margin={"t": 70}, title={"y": 0.99, "yanchor": "top"})

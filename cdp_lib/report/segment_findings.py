@@ -10,7 +10,7 @@ import pandas as pd
 from cdp_lib.behaviour.intervals import wilson
 from cdp_lib.customers.catalogue import Catalogue
 from cdp_lib.customers.life import STATES, Pace
-from cdp_lib.customers.moves import NEW, NONE, Stability, net
+from cdp_lib.customers.moves import NONE, Stability, net
 from cdp_lib.customers.portrait import Portrait
 from cdp_lib.customers.rfm_names import ACTIONS, CHAMPIONS, NAMES
 from cdp_lib.customers.segments import Preview
@@ -20,7 +20,7 @@ from cdp_lib.report.segment_views import money_of, signed
 
 IN_TOUCH, DRIFTING = NAMES[:5], NAMES[5:]
 CLAIMED = "over 120"  # segments, in a published description
-NAME_ORDER, STATE_ORDER = [NEW, NONE, *NAMES], [NEW, *STATES]
+NAME_ORDER, STATE_ORDER = [NONE, *NAMES], list(STATES)
 IN_PACE = ("new", "active", "won back")
 Z95 = 1.959963984540054
 
@@ -159,8 +159,8 @@ def catalogue_note(counts: pd.DataFrame, catalogue: Catalogue) -> str:
         f"{len(counts) - len(left_out)} of {len(catalogue)} segments can be counted here, "
         f"{held} of them hold {wording.SMALL_GROUP} customers or more; published offers speak of "
         f"{CLAIMED}. Sizes count every customer, so they have no sampling error; the range of a "
-        f"change is what customers crossing by chance would make of it."
-        + (f" Left out: {needs}." if needs else "")
+        f"change is what customers crossing by chance would make of it, and the verdict allows for "
+        f"the many groups looked at." + (f" Left out: {needs}." if needs else "")
     )
 
 

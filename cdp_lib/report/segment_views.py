@@ -14,6 +14,7 @@ from cdp_lib.customers.rfm_names import ACTIONS, NAMES
 from cdp_lib.customers.segments import Preview
 from cdp_lib.report import wording
 
+WIDE = 0.25  # share of the customers above which a segment is too wide to act on
 STATE_ACTIONS = {
     "prospect": "a reason for the first order",
     "new": "help with the product, suggest what goes with it",
@@ -54,27 +55,34 @@ def cut_view(cuts: Cuts, currency: str) -> pd.DataFrame:
 
 
 def segment_view(counts: pd.DataFrame, top: int) -> pd.DataFrame:
-    """The segments of each group that bring most, as people read them. In: `segments.count`."""
-    known = counts[(counts.needs == "") & (counts.n_customers > 0)]
-    worth = f"{money_of(known)}_share"
-    known = known.assign(_worth=known[worth].fillna(known.customer_share))
+    """The segments of each group that bring most, as people read them. In: `segments.count`.
+
+    Segments wider than `WIDE` of the customers are left out: hardly anything can be aimed at them.
+    """
+    best = _best(counts, top)
     order = {name: i for i, name in enumerate(dict.fromkeys(counts.group))}
-    best = known.sort_values("_worth", ascending=False).groupby("group", sort=False).head(top)
-    best = best.sort_values(["group", "_worth"], ascending=[True, False],
-                            key=lambda c: c.map(order) if c.name == "group" else c)  # fmt: skip
-    columns = ["group", "title", "n_customers", "customer_share", "revenue_share", "margin_share"]
+    best = best.sort_values("group", key=lambda group: group.map(order), kind="stable")
+    columns = ["title", "n_customers", "customer_share", "revenue_share", "margin_share"]
     if "change" in best.columns:
         best = best.assign(change=_changes_as_text(best))
         columns += ["change", "verdict"]
-    return best[[*columns, "action", "channel"]]
+    way = best.channel.replace("none", "")
+    what = best.action.str.cat(way.where(way == "", " (" + way.str.replace("_", " ") + ")"))
+    view = best[columns].assign(what_to_do=what)
+    return view.rename(columns={"title": "segment"}).reset_index(drop=True)
 
 
 def overlap_choice(counts: pd.DataFrame, most: int = 12) -> list[str]:
     """Segments to lay side by side: the one that brings most of each group."""
+    return _best(counts, 1).name.head(most).tolist()
+
+
+def _best(counts: pd.DataFrame, top: int) -> pd.DataFrame:
     known = counts[(counts.needs == "") & (counts.n_customers >= wording.SMALL_GROUP)]
-    worth = known[f"{money_of(known)}_share"].fillna(known.customer_share)
+    known = known[known.customer_share <= WIDE]
+    worth = known[f"{money_of(counts)}_share"].fillna(known.customer_share)
     best = known.assign(_worth=worth).sort_values("_worth", ascending=False)
-    return best.groupby("group", sort=False).head(1).name.head(most).tolist()
+    return best.groupby("group", sort=False).head(top).drop(columns="_worth")
 
 
 def preview_view(found: Preview, catalogue: Catalogue, most: int = 5) -> pd.DataFrame:
