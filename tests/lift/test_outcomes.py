@@ -135,6 +135,7 @@ def test_outcomes_are_those_of_a_loop_over_units(con, tables, small):
     pd.testing.assert_frame_equal(found[wanted.columns], wanted, check_dtype=False)
 
 
+@pytest.mark.long_on_spark
 def test_the_curve_ends_at_the_effect_and_each_day_is_its_own_window(con, tables, small):
     shop = open_shop(small, con=con)
     units = unit_table(shop, shop.assignments)
