@@ -28,7 +28,7 @@ from ibis.expr.types import Table
 
 from cdp_lib.activate import likeness, seeds
 from cdp_lib.activate.likeness import FOLDS, Likeness
-from cdp_lib.checks import Refusal, TooLittleData, above, at_least, one_of
+from cdp_lib.checks import Refusal, TooLittleData, at_least, one_of
 from cdp_lib.customers import profile
 from cdp_lib.tables import Shop
 
@@ -42,18 +42,19 @@ CAP = 100_000
 class Lookalikes:
     """What is known of a shop's prospects and of the seeds they may be like.
 
-    shop, horizon_days: the question. told: the seeds by what happened in [t0, t1), whose members
-    are all customers of the kind. tested: a row per prospect of t1: customer_id, then for each
-    seed that could be learned `score_<seed>` (by a model that has not seen the person) and
-    `joined_<seed>` (whether they joined it in [t1, end)), n_orders and margin in that time. models:
-    seed -> the likeness, and how many joined it to learn from. lacking: seeds that could not, and
-    why. now: a row per prospect at the end of the data: customer_id and `score_<seed>`. names: the
-    features it rests on.
+    shop, horizon_days: the question. told, newest: the seeds by what happened in [t0, t1) and in
+    [t1, end), whose members are all customers of the kind. tested: a row per prospect of t1:
+    customer_id, then for each seed that could be learned `score_<seed>` (by a model that has not
+    seen the person) and `joined_<seed>` (whether they joined it in [t1, end)), n_orders and margin
+    in that time. models: seed -> the likeness, and how many joined it to learn from. lacking: seeds
+    that could not, and why. now: a row per prospect at the end of the data: customer_id and
+    `score_<seed>`. names: the features it rests on.
     """
 
     shop: Shop
     horizon_days: int
     told: seeds.Seeds
+    newest: seeds.Seeds
     tested: pd.DataFrame
     models: Mapping[str, tuple[Likeness, int]]
     lacking: Mapping[str, str]
@@ -80,7 +81,7 @@ def prospects(shop: Shop, moment: datetime) -> Table:
 def study(
     shop: Shop,
     kinds: Collection[str] = (),
-    horizon_days: int = HORIZON_DAYS,
+    horizon_days: int = 0,
     given: Mapping[str, Mapping[datetime, Table]] | None = None,
     cap: int = CAP,
     seed: int = 7,
@@ -88,15 +89,17 @@ def study(
 ) -> Lookalikes:
     """Learn what prospects who join each seed look like, test it later in time, score those of now.
 
-    kinds: seeds to learn, all where empty. horizon_days: in which a prospect joins. given: seeds
+    kinds: seeds to learn, all where empty. horizon_days: in which a prospect joins; 0 takes
+    `usual_horizon`. given: seeds
     of the caller's own: name -> the end of a span -> a table of customer_id (the ends are
     `span_ends`). cap: most prospects to learn from or test on at a time, drawn by the hash of
     their id. profile_now: gives the profile at the end of the data, where it is at hand. Raises
     MissingTable without orders and anybody to know, TooLittleData for a history shorter than three
     horizons, and where no seed has `FEWEST` new members.
     """
-    above("horizon_days", horizon_days, 0)
+    at_least("horizon_days", horizon_days, 0)
     shop.require("orders")
+    horizon_days = int(horizon_days) or usual_horizon(shop)
     if not shop.has("customers") and not shop.has("events"):
         shop.require("customers")
     t0, t1, end = span_ends(shop, horizon_days)
@@ -141,10 +144,18 @@ def study(
             "seed", ", ".join(wanted), "; ".join(f"{k}: {why}" for k, why in lacking.items()),
             "take a longer horizon, or a wider seed",
         )  # fmt: skip
-    return Lookalikes(shop, int(horizon_days), told, tested, models, lacking, now, names)
+    return Lookalikes(shop, horizon_days, told, later, tested, models, lacking, now, names)
 
 
-def span_ends(shop: Shop, horizon_days: int = HORIZON_DAYS) -> tuple[datetime, datetime, datetime]:
+def usual_horizon(shop: Shop) -> int:
+    """A quarter, or a third of the shop's history in whole weeks where that is less."""
+    first = shop.orders.ordered_at.min().execute()
+    if first is None or first != first:
+        return HORIZON_DAYS
+    return min(HORIZON_DAYS, max(7, (shop.as_of - pd.Timestamp(first)).days // 21 * 7))
+
+
+def span_ends(shop: Shop, horizon_days: int) -> tuple[datetime, datetime, datetime]:
     """The three moments of a study: t0, t1 and the end of the data.
 
     Raises TooLittleData where less than a horizon lies before t0.

@@ -89,6 +89,10 @@ class Policy:
         one_of("audience", name, self.names)
         return next(one for one in self.audiences if one.name == name)
 
+    def cost_of(self, name: str) -> float:
+        """The cost of a contact of an audience; 0 of another campaign."""
+        return next((one.contact_cost for one in self.audiences if one.name == name), 0.0)
+
 
 _TEXTS = ("title", "why", "list", "segment", "discount", "stopped", "why_no_holdout")
 _NAMES = ("channels", "after", "never_for")

@@ -7,6 +7,7 @@ window of the first is open, whatever changes between two runs of a week.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 import pandas as pd
 
@@ -25,7 +26,7 @@ def send_moves(
     send: bool = False,
     columns: Mapping[str, pd.DataFrame] | None = None,
     only: Collection[str] = (),
-    suppressed: Collection[str] = (),
+    suppressed: Collection[str] | str | Path = (),
 ) -> tuple[Export | NotSent, ...]:
     """Send every audience of the policy, or plan it where `send` is False.
 
@@ -62,7 +63,7 @@ def send_moves(
                 contact_cost=one.contact_cost,
                 incentive_cost=one.incentive_cost,
                 why_no_holdout=one.why_no_holdout,
-                suppressed=suppressed,
+                suppressed=suppressed or (),
             )
     return tuple(found)
 

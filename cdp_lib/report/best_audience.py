@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cdp_lib.activate import yields
-from cdp_lib.activate.lookalike import Lookalikes
 from cdp_lib.activate.yields import Best
 from cdp_lib.checks import MissingTable, Refusal, TooLittleData
 from cdp_lib.lift.uplift_policy import Costs
 from cdp_lib.predict import uplift_source, uplift_study
 from cdp_lib.report import uplift_ledger
+from cdp_lib.report.prospects import Prospects
 from cdp_lib.tables import Shop
 
 MOST_UNITS = 20_000
@@ -25,20 +25,24 @@ FEWEST_UNITS = 400  # below it effects by customer are mostly chance
 
 @dataclass(frozen=True)
 class BestAudience:
-    """campaign: its name. curve: of `yields.yield_table`. best: of `yields.best_size`. why: in
-    words, on what it rests."""
+    """campaign: its name. curve: of `yields.yield_table`. best: of `yields.best_size`, None where
+    neither an experiment nor prospects tell. why: in words, on what it rests, or what lacks."""
 
     campaign: str
     curve: pd.DataFrame
-    best: Best
+    best: Best | None
     why: str
+
+    @property
+    def share(self) -> float:
+        """The best share to contact; 0 where nobody is, or it cannot be told."""
+        return 0.0 if self.best is None else self.best.share
 
 
 def best_audience(
     shop: Shop,
     campaign: str,
-    alike: Lookalikes,
-    seed: str,
+    found: Prospects,
     raised: float = 0.1,
     contact_cost: float = 0.02,
     incentive: float = 0.0,
@@ -48,13 +52,13 @@ def best_audience(
 
     campaign: an experiment of the shop, or an audience of its ledger. Where there is none whose
     window is over, with `FEWEST_UNITS` units and more, the prospects in the order of their likeness
-    to `seed` are taken, and a contact is assumed to raise what they buy by `raised`. margin_rate:
+    are taken, and a contact is assumed to raise what they buy by `raised`. margin_rate:
     of revenue, where the experiment tells revenue alone.
     """
     try:
         one = _measured(shop, campaign, Costs(margin_rate, contact_cost, incentive))
     except (MissingTable, TooLittleData, Refusal) as lack:
-        return _assumed(campaign, alike, seed, raised, contact_cost, incentive, lack)
+        return _assumed(campaign, found, raised, contact_cost, incentive, lack)
     score = one.told.effect
     given = {"fold": one.told.fold, "ids": one.people, "n_now": len(one.rows.ids)}
     return BestAudience(
@@ -82,14 +86,26 @@ def _measured(shop: Shop, campaign: str, costs: Costs) -> uplift_study.UpliftStu
     return uplift_study.study(rows, costs)
 
 
-def _assumed(campaign, alike: Lookalikes, seed, raised, contact_cost, incentive, lack: Refusal):
-    tested = alike.tested
+def _assumed(
+    campaign: str,
+    found: Prospects,
+    raised: float,
+    contact_cost: float,
+    incentive: float,
+    lack: Refusal,
+) -> BestAudience:
+    if found.one is None:
+        curve = pd.DataFrame(columns=["share", "n", "profit", "profit_low", "profit_high"])
+        why = f"Not measured yet: {lack.problem}. And no prospects to reckon from: {found.why}."
+        return BestAudience(campaign, curve, None, why)
+    tested, n_now = found.one.tested, len(found.one.now)
+    score = tested[f"score_{found.seed}"]
     profit = yields.assumed_profit(tested.margin, tested.n_orders, raised, contact_cost, incentive)
-    score, n_now = tested[f"score_{seed}"], len(alike.now)
     return BestAudience(
         campaign,
         yields.yield_table(profit, score, raised * tested.n_orders, n_now),
         yields.best_size(profit, score, "assumed", n_now),
-        f"Not measured yet: {lack.problem}. Reckoned from what prospects of the quarter before "
-        f"brought without a contact, if one raises it by {raised:.0%}.",
+        f"Assumed, not measured ({lack.problem}): that a contact raises by {raised:.0%} what "
+        "prospects brought without one. Whoever would buy anyway counts for no more than that, and "
+        "only a holdout can tell whether those who buy most are moved most.",
     )

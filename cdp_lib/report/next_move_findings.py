@@ -5,17 +5,20 @@ them queries, and none names a person.
 """
 
 import math
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from cdp_lib.activate.lookalike import Lookalikes
+from cdp_lib.activate.exports import Export
 from cdp_lib.activate.moves import REASONS
+from cdp_lib.activate.outgoing import NotSent
 from cdp_lib.activate.policy import Policy
-from cdp_lib.activate.yields import Best
-from cdp_lib.report import wording
-from cdp_lib.report.findings import Headline, nothing
 from cdp_lib.normal import Z
+from cdp_lib.report import wording
+from cdp_lib.report.best_audience import BestAudience
+from cdp_lib.report.findings import Headline, nothing
+from cdp_lib.report.prospects import ForPlatforms, Prospects
 
 REASON_WORDS = {
     "stopped": "stopped by its read-out",
@@ -26,48 +29,38 @@ REASON_WORDS = {
     "limit": "limit of messages",
     "lower_priority": "got another move",
 }
-SEED_COLUMNS = {
-    "title": "Seed: in a quarter they …",
-    "n": "Members",
-    "margin": "Margin of the next quarter, each",
-    "margin_low": "… low",
-    "margin_high": "… high",
-    "repeat": "Buy again",
-    "over_buyers": "Over a recent buyer",
-}
 
 
-def stake_headline(called: pd.DataFrame, won_back: pd.DataFrame, policy: Policy, currency: str):
+def stake_headline(stakes: pd.DataFrame, currency: str) -> Headline:
     """The money at stake with likely churners who get a move this week.
 
-    In: customer_id, probability and worth (money kept where they stay) of those called, and of
-    those written to. The interval says how far chance decides who leaves; it takes the
+    In: `next_moves.stakes`. The interval says how far chance decides who leaves; it takes the
     probabilities as right.
     """
     name = "At stake with those who get a move because they may leave"
-    rows = pd.concat([part[["probability", "worth"]] for part in (called, won_back)])
-    rows = rows[rows.worth.notna()]
+    rows = stakes[stakes.worth.notna()]
     if rows.empty:
         return nothing(name, "money", "Nobody is both likely to leave and may be written to now.")
+    n_calls = int((rows.audience == "service_recovery").sum())
     p, worth = rows.probability.to_numpy(float), rows.worth.to_numpy(float)
     value = float((p * worth).sum())
     half = Z * float(np.sqrt((p * (1 - p) * worth**2).sum()))
-    calls = _people(len(called))
     return Headline(
         name=name, value=value, low=max(0.0, value - half), high=value + half, unit="money",
         n=len(rows), verdict="act",
-        sentence=f"{_people(len(rows)).capitalize()} likely leavers get a move: {calls} a call, "
-        f"since they had trouble, {_people(len(won_back))} a message. That is margin which would "
+        sentence=f"{_people(len(rows)).capitalize()} likely leavers get a move: "
+        f"{_people(n_calls)} a call, since they had trouble, {_people(len(rows) - n_calls)} a "
+        "message. That is margin which would "
         "go with them, inferred from their chance to leave; the holdouts will say what a move "
         "keeps of it.",
         higher_is="worse", currency=currency,
     )  # fmt: skip
 
 
-def moves_headline(table: pd.DataFrame, outcomes: pd.DataFrame) -> Headline:
+def moves_headline(table: pd.DataFrame) -> Headline:
     """How many customers get a move, and how many were asked for more than once.
 
-    In: `moves.matrix` and `moves.outcome_table`.
+    In: `moves.matrix`.
     """
     name = "Customers with a next move"
     whole = table[table.audience == "all"].iloc[0]
@@ -94,10 +87,12 @@ def moves_headline(table: pd.DataFrame, outcomes: pd.DataFrame) -> Headline:
     )  # fmt: skip
 
 
-def alike_headline(one: Lookalikes, lifts: pd.DataFrame, seed: str, currency: str) -> Headline:
+def alike_headline(found: Prospects, currency: str) -> Headline:
     """What the first tenth of the prospects brings, in money."""
-    row = lifts.set_index("seed").loc[seed]
-    name = "Expected of the first tenth of the prospects"
+    name, one = "Expected of the first tenth of the prospects", found.one
+    if one is None:
+        return nothing(name, "money", f"No look-alikes: {found.why}.")
+    row = found.lifts.set_index("seed").loc[found.seed]
     n = round(len(one.now) * 0.1)
     if not row.value_lift > 0 or not n:
         return nothing(name, "money", "Too few prospects bought to say what the first are worth.")
@@ -116,16 +111,11 @@ def alike_headline(one: Lookalikes, lifts: pd.DataFrame, seed: str, currency: st
     )  # fmt: skip
 
 
-def best_headline(best: Best, campaign: str, currency: str, raised: float) -> Headline:
+def best_headline(found: BestAudience, currency: str) -> Headline:
     """The best size of an audience, and on what it rests."""
-    name = f"Best audience for {campaign.replace('_', ' ')}"
-    basis = (
-        "Measured by an experiment of this campaign, on other customers than chose the size."
-        if best.source == "measured"
-        else f"Assumed, not measured: that a contact raises what each buys by {raised:.0%}; "
-        "whoever would buy anyway counts for no more than that, and only a holdout can tell "
-        "whether those who buy most are moved most."
-    )
+    name, best = f"Best audience for {found.campaign.replace('_', ' ')}", found.best
+    if best is None:
+        return nothing(name, "money", found.why)
     every = wording.as_text(best.all_profit, "money", currency)
     if best.word == "nobody":
         text = f"Contact nobody: no size earns what it costs. Contacting everybody: {every}."
@@ -137,7 +127,7 @@ def best_headline(best: Best, campaign: str, currency: str, raised: float) -> He
     word = {"contact": "act" if best.source == "measured" else "watch", "nobody": "watch"}
     return Headline(
         name=name, value=best.profit, low=best.low, high=best.high, unit="money", n=None,
-        verdict=word.get(best.word, "cannot tell"), sentence=f"{text} {basis}",
+        verdict=word.get(best.word, "cannot tell"), sentence=f"{text} {found.why}",
         higher_is="better", currency=currency,
     )  # fmt: skip
 
@@ -168,23 +158,57 @@ def asked_view(outcomes: pd.DataFrame) -> pd.DataFrame:
     return long.assign(asked=long.asked.map(words), became=long.became.map(words))
 
 
-def seed_view(quality: pd.DataFrame, lifts: pd.DataFrame) -> pd.DataFrame:
+def seed_view(found: Prospects) -> pd.DataFrame:
     """Each seed in a row: what its members bring afterwards, and how well their like are found."""
-    found = lifts[["seed", "auc", "lift", "lift_low", "lift_high", "value_lift"]]
-    table = quality.merge(found, "left", on="seed").drop(columns=["seed"])
-    return table[
-        ["title", "n", "margin", "margin_low", "margin_high", "repeat", "over_buyers_low",
-         "over_buyers_high", "auc", "lift", "lift_low", "lift_high", "value_lift"]
-    ]  # fmt: skip
+    if found.one is None:
+        return found.quality
+    parts = ["seed", "auc", "lift", "lift_low", "lift_high", "value_lift", "value_lift_low",
+             "value_lift_high"]  # fmt: skip
+    table = found.quality.merge(found.lifts[parts], "left", on="seed")
+    table["used"] = table.seed == found.seed
+    columns = {
+        "title": "Seed: in the span before, they …",
+        "n": "Members",
+        "margin": "Margin of each in the next span",
+        "margin_low": "… low",
+        "margin_high": "… high",
+        "repeat": "Buy again",
+        "auc": "Told apart (AUC)",
+        "lift": "Joined: first tenth over chance",
+        "lift_low": "…, low",
+        "lift_high": "…, high",
+        "value_lift": "Margin: first tenth over all",
+        "value_lift_low": "…, low ",
+        "value_lift_high": "…, high ",
+        "used": "Used",
+    }
+    for name in ("margin", "margin_low", "margin_high"):
+        table[name] = table[name].round(2)
+    return table[list(columns)].rename(columns=columns)
 
 
-def lacking_note(moves_lacking: dict[str, str], seeds_lacking: dict[str, str]) -> str:
+def lacking_note(moves_lacking: Mapping[str, str], found: Prospects) -> str:
     """Which lists and seeds this shop cannot make, and why."""
-    every = {**moves_lacking, **seeds_lacking}
+    every = {**moves_lacking, **(found.one.lacking if found.one else {"look-alikes": found.why})}
     if not every:
         return "Every list of the policy could be made, and every seed learned."
     said = [f"{name.replace('_', ' ')} ({why})" for name, why in every.items()]
     return f"Not available in this shop: {'; '.join(said)}."
+
+
+def detectable_view(sent: Iterable[Export | NotSent]) -> pd.DataFrame:
+    """What each audience will be able to show: the effect that four in five such waves find.
+
+    Out: a row per audience with a holdout: audience, metric, detectable_value (a customer) and
+    usual_value (what such a customer brings otherwise).
+    """
+    rows = [
+        (one.name.replace("_", " "), one.metric, one.mde, one.usual)
+        for one in sent
+        if isinstance(one, Export) and one.n_holdout
+    ]
+    columns = ["audience", "metric", "detectable_value", "usual_value"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def recovery_note(called: pd.DataFrame, path, currency: str) -> str:
@@ -200,21 +224,21 @@ def recovery_note(called: pd.DataFrame, path, currency: str) -> str:
     )
 
 
-def ads_note(written: dict[str, int], consent: str, lacking: str = "") -> str:
+def platforms_note(found: ForPlatforms) -> str:
     """What the lists for advertising platforms hold."""
-    if lacking:
-        return f"No list for advertising platforms: {lacking}."
-    if not written:
-        return "No list for advertising platforms was asked for."
-    said = [f"{name.replace('_', ' ')}: {_people(n)}" for name, n in written.items()]
-    stands = (
-        "" if consent == "ads" else f" The {consent} permission stands in for one to match people "
-        "with platforms, which this shop does not record: ask whether it may."
-    )  # fmt: skip
-    return f"People in lists for advertising platforms, hashes alone: {'; '.join(said)}.{stands}"
+    if not found.sizes:
+        return f"No list for advertising platforms: {found.why}."
+    said = [f"{name.replace('_', ' ')}: {_people(n)}" for name, n in found.sizes.items()]
+    more = f" Left out: {found.why}." if found.why else ""
+    if found.consent != "ads":
+        more += (
+            f" The {found.consent} permission stands in for one to match people with platforms, "
+            "which this shop does not record: ask whether it may."
+        )
+    return f"People in lists for advertising platforms, hashes alone: {'; '.join(said)}.{more}"
 
 
-def limits(one: Lookalikes | None, policy: Policy) -> str:
+def limits(policy: Policy) -> str:
     """What would change this answer."""
     text = (
         "Another order in the policy gives other moves: the file says what the shop wants. "
@@ -223,11 +247,10 @@ def limits(one: Lookalikes | None, policy: Policy) -> str:
         "what each audience earns is measured by its holdout, and a read-out that says stop "
         "ends it here."
     )
-    if one is not None:
-        text += (
-            " The order of prospects was learned from people who came to the shop by its channels "
-            "of the time; after a new channel, look at the lift again."
-        )
+    text += (
+        " The order of prospects was learned from people who came to the shop by its channels of "
+        "the time; after a new channel, look at the lift again."
+    )
     return text
 
 

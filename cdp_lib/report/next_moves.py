@@ -50,16 +50,16 @@ class Sources:
     """Where candidates come from; what is asked for twice is worked out once.
 
     shop, policy. lists: the folder in which `CHURN` may have left its list. list_days: how far
-    carts and browses reach back. horizon_days: of the look-alikes. seeds: those to compare (none:
-    all). reach: share of the prospects to ask for. segments: path of the shop's own catalogue.
-    costs: of the churn study (contact_cost, saved_share, incentive_cost).
+    carts and browses reach back. horizon_days: of the look-alikes (0: the usual). seeds: those to
+    compare (none: all). reach: share of the prospects to ask for. segments: path of the shop's own
+    catalogue. costs: of the churn study (contact_cost, saved_share, incentive_cost).
     """
 
     shop: Shop
     policy: Policy
     lists: str = ""
     list_days: float = 7.0
-    horizon_days: int = lookalike.HORIZON_DAYS
+    horizon_days: int = 0
     seeds: tuple[str, ...] = ()
     reach: float = 0.1
     segments: str = ""
@@ -174,7 +174,7 @@ def decide_week(sources: Sources, suppressed: Collection[str] | str | Path = ())
         affinity = discount_affinity(shop)
     except LACKS:
         affinity = None
-    known = facts(shop, policy, affinity, suppressed)
+    known = facts(shop, policy, affinity, suppressed or ())
     moves = decide(found, known, policy, verdicts(shop), lacking)
     return Moves(policy, moves.table.cache(), moves.lacking)
 
@@ -192,6 +192,30 @@ def context(sources: Sources, moves: Moves) -> dict[str, pd.DataFrame]:
         mine = sources.troubled[sources.troubled.customer_id.isin(got)]
         columns[one.name] = recovery.with_context(sources.shop, mine, sources.churners)
     return columns
+
+
+def stakes(sources: Sources, moves: Moves) -> pd.DataFrame:
+    """Likely leavers who get a move: audience, probability, worth (kept where they stay)."""
+    parts = []
+    for one in moves.policy.audiences:
+        if one.name in moves.lacking or one.list not in ("service_recovery", "likely_churners"):
+            continue
+        got = moves.given.filter(_.audience == one.name).select("customer_id").to_pandas()
+        if one.list == "service_recovery":
+            rows = sources.troubled
+        else:
+            rows = sources.churners
+            rows = rows.assign(worth=rows.value_at_stake / rows.probability)
+        rows = rows[rows.customer_id.isin(got.customer_id)]
+        parts.append(rows[["probability", "worth"]].assign(audience=one.list))
+    empty = pd.DataFrame(columns=["probability", "worth", "audience"])
+    return pd.concat(parts, ignore_index=True) if parts else empty
+
+
+def called(columns: Mapping[str, pd.DataFrame], policy: Policy) -> pd.DataFrame:
+    """Those of `context` whom customer care calls: the columns of `recovery.with_context`."""
+    parts = [columns[one.name] for one in policy.audiences if one.name in columns]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=recovery.COLUMNS)
 
 
 def _candidates(sources: Sources, one: Audience) -> Table:
