@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import ibis
+import numpy as np
 import pandas as pd
 from ibis import _
 from ibis.expr.types import Table
@@ -33,7 +34,7 @@ from cdp_lib.tables import Shop
 
 ANSWERS = ("opened", "clicked")
 LEAST_WEIGHT, MOST_WEIGHT = 0.5, 1e5  # messages
-_Z = 1.959963984540054
+STEP = 0.05  # of the grid on which a law's ends are looked up: parameters 2.5 % off at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +113,7 @@ def read(
     channels = _channels(cells, usual).merge(weights, on="channel")
     schema = {"channel": "string", "weight": "float64"}
     asked = place(shop, weights, schema)
-    return Reply(_ranked(cells.inner_join(asked, "channel")), channels, together, answer)
+    return Reply(_ranked(shop, cells.inner_join(asked, "channel")), channels, together, answer)
 
 
 def messages(
@@ -218,21 +219,27 @@ def _channels(cells: Table, usual: pd.DataFrame) -> pd.DataFrame:
     return found.merge(shop, on="channel")
 
 
-def _ranked(cells: Table) -> Table:
-    worth = cells.weight + cells.n
-    mean = (cells.weight * cells.prior + cells.x) / worth
-    # Wilson's interval, with the messages that the shrunk rate is worth.
-    shrink = 1 + _Z**2 / worth
-    centre = (mean + _Z**2 / (2 * worth)) / shrink
-    half = _Z / shrink * (mean * (1 - mean) / worth + (_Z / (2 * worth)) ** 2).sqrt()
+def _ranked(shop: Shop, cells: Table) -> Table:
+    a = cells.weight * cells.prior + cells.x
+    b = cells.weight * (1 - cells.prior) + cells.n - cells.x
     rows = cells.select(
         "customer_id",
         "channel",
         n_sent=cells.n.cast("int64"),
         n_answered=cells.x.cast("int64"),
-        response=mean,
-        response_low=ibis.least(centre - half, mean),
-        response_high=ibis.greatest(centre + half, mean),
+        response=a / (a + b),
+        a_step=(a.ln() / STEP).round().cast("int64"),
+        b_step=(b.ln() / STEP).round().cast("int64"),
+    ).cache()
+    rows = rows.inner_join(_ends(shop, rows), ["a_step", "b_step"])
+    rows = rows.select(
+        "customer_id",
+        "channel",
+        "n_sent",
+        "n_answered",
+        "response",
+        response_low=ibis.least(rows.low, rows.response),
+        response_high=ibis.greatest(rows.high, rows.response),
     )
     one = ibis.window(group_by="customer_id", order_by=[rows.response.desc(), rows.channel.asc()])
     rows = rows.mutate(rank=(ibis.row_number().over(one) + 1).cast("int64"))
@@ -240,3 +247,14 @@ def _ranked(cells: Table) -> Table:
     second = rows.response.max(where=rows["rank"] == 2).over(group_by=rows.customer_id)
     gain = ibis.ifelse(rows["rank"] == 1, rows.response - second, rows.response - best)
     return rows.mutate(gain=gain)
+
+
+def _ends(shop: Shop, rows: Table) -> Table:
+    """The middle 95 % of a beta law by its two parameters, on a grid that the rows lie on."""
+    from scipy.special import betaincinv
+
+    found = rows.select("a_step", "b_step").distinct().execute()
+    a, b = (np.exp(found[name].to_numpy(float) * STEP) for name in ("a_step", "b_step"))
+    found = found.assign(low=betaincinv(a, b, 0.025), high=betaincinv(a, b, 0.975))
+    types = {"a_step": "int64", "b_step": "int64", "low": "float64", "high": "float64"}
+    return place(shop, found, types)

@@ -9,7 +9,7 @@ In words (hours are those of sending, in UTC):
   two of the same hour should be answered alike more often than two of different hours. Where hours
   are nothing, both kinds of pairs go together equally, whatever the customer's own rate is. The
   mean difference over customers, with its error, is a test; its size is the variance of customers'
-  own hours.
+  own hours, a little low where each got few messages.
 - Only where that test says yes (5 %) a customer gets a best hour: the one whose shrunk rate is
   highest, if it is above their usual one beyond chance. Else there is no evidence, and no hour.
 
