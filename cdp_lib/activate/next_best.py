@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from ibis import _
 
-from cdp_lib.activate.goods import Goods, purchases
+from cdp_lib.activate.goods import Goods
 from cdp_lib.activate.recommend import Study
 from cdp_lib.activate.recommend_blend import scaled
 from cdp_lib.activate.recommend_family import top
 from cdp_lib.checks import Refusal, at_least, one_of
+from cdp_lib.customers.sizes import preferred_size
 from cdp_lib.tables import Shop
 
 BATCH = 2_000
@@ -31,13 +31,14 @@ def next_best(
     customers: ids to list; by default every customer the shop lists or sold to. A customer of whom
     nothing is known gets what sells in their city, else in the shop. shown: customer_id and
     product_id of what a customer was shown lately, which is left out in every size. sizes:
-    customer_id and size, and category where sizes differ by it (`preferred_sizes`). by: "chance",
+    customer_id and size, and category where sizes differ by it (`own_sizes`). by: "chance",
     or "margin" for chance times margin, where the cost is known.
 
     Out: a row per customer and rank: customer_id, rank (from 1), product_id (in the customer's size
     where known and in stock, else in the size sold most), family (the one on whose own list it
-    stands highest), score (0–1, the chance beside the customer's other articles). Articles without price, stock or
-    margin are left out, and owned ones where the study does so. Raises Refusal for unknown ids.
+    stands highest), score (0–1, the chance beside the customer's other articles). Articles without
+    price, stock or margin are left out, and owned ones where the study does so. Raises Refusal for
+    unknown ids.
     """
     at_least("n", n, 1)
     one_of("by", by, RANKS)
@@ -92,22 +93,12 @@ def wide(table: pd.DataFrame, n: int = 5) -> pd.DataFrame:
     return grid.reset_index()
 
 
-def preferred_sizes(shop: Shop) -> pd.DataFrame:
-    """The size each customer bought most by category: customer_id, category, size, n_pieces.
-
-    Of two sizes bought as often the one bought last counts. Without sizes there is no row.
-    """
-    columns = ["customer_id", "category", "size", "n_pieces"]
-    products = shop.find("products")
-    if products is None or "size" not in shop.given("products"):
-        return pd.DataFrame(columns=columns)
-    sized = products.filter(_.size.notnull()).select("product_id", "category", "size")
-    rows = purchases(shop).inner_join(sized, "product_id")
-    rows = rows.group_by("customer_id", "category", "size")
-    found = rows.agg(n_pieces=_.quantity.sum(), last=_.ordered_at.max()).execute()
-    found = found.sort_values(["n_pieces", "last", "size"], ascending=[False, False, True])
-    found = found.drop_duplicates(["customer_id", "category"])
-    return found.sort_values(["customer_id", "category"], ignore_index=True)[columns]
+def own_sizes(shop: Shop) -> pd.DataFrame:
+    """The size each customer prefers by category: customer_id, category, size; empty where the
+    shop has no sizes."""
+    if not shop.has("products") or not {"size", "category"} <= shop.given("products"):
+        return pd.DataFrame(columns=["customer_id", "category", "size"])
+    return preferred_size(shop).select("customer_id", "category", "size").execute()
 
 
 def fitting(goods: Goods, table: pd.DataFrame, sizes: pd.DataFrame | None) -> np.ndarray:

@@ -9,7 +9,7 @@ list earns is told by an experiment alone. docs/recommendations.md says it at le
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -59,17 +59,16 @@ class Study:
     """Recommendations of a shop, and how they did.
 
     now: fitted to all that is known. blend: the weights in use, learnt on the last window.
-    tested, tested_blend: fitted before the last window, with weights learnt on the window before
-    it; later: what was bought in the last window. any, new: tables of `judge` for all articles and
-    for those not bought before. owned: "keep" or "leave out", what lists do with articles that the
-    customer has. rebuy_share: of later purchases those of owned articles. kind: of the
-    collaborative family. kinds: a row per kind tried, with its ndcg. horizon_days: of a window.
+    tested: fitted before the last window; later: what was bought in it. any, new: tables of `judge`
+    for all articles and for those not bought before, each with a blend learnt for that task on the
+    window before. owned: "keep" or "leave out", what lists do with articles that the customer has.
+    rebuy_share: of later purchases those of owned articles. kind: of the collaborative family.
+    kinds: a row per kind tried, with its ndcg. horizon_days: of a window.
     """
 
     now: Fitted
     blend: Blend
     tested: Fitted
-    tested_blend: Blend
     later: Later
     any: pd.DataFrame
     new: pd.DataFrame
@@ -88,19 +87,23 @@ class Study:
 def fit(
     shop: Shop, kind: str, most: int = MOST_ARTICLES, families: Mapping | None = None
 ) -> Fitted:
-    """Every family, fitted to what the shop knew at its `as_of`; `kind` of the collaborative."""
+    """Every family, fitted to what the shop knew at its `as_of`; `kind` of the collaborative.
+
+    Where nobody's product views are known there is no family of what was looked at.
+    """
     offer = goods(shop, most)
     known = seen(shop, offer)
     found = pairs.pairs(shop, offer)
-    fitted = (
+    fitted = [
         recommend_popular.fit(known, offer),
         recommend_repeat.fit(known, offer),
-        recommend_looked.fit(known, offer),
         recommend_together.fit(known, offer, kind),
         recommend_alike.fit(known, offer),
         recommend_content.fit(known, offer),
         pairs.fit(known, offer, found),
-    )
+    ]
+    if known.viewed.nnz:
+        fitted.append(recommend_looked.fit(known, offer))
     return Fitted(offer, known, {family.name: family for family in fitted}, found)
 
 
@@ -131,20 +134,17 @@ def study(
     rebuy = recommend_repeat.rebuy_share(early.seen, early_later.bought)
     if owned == "auto":
         owned = "keep" if rebuy >= REBUY_SHARE else "leave out"
-    kind, early, kinds = _chosen(early, early_later, owned, kind, seed)
-    early_blend = _weighed(early, early_later, owned, seed)
+    kind, early, kinds = _chosen(early, early_later, kind, seed)
     tested = fit(shop.at(second), kind, most)
     later = _later(shop, tested, shop.as_of)
-    scores = {name: family.score for name, family in tested.families.items()}
-    scores["blend"] = blended(tested, early_blend)
-    tables = [judge(scores, tested.seen, tested.goods, later, task, seed=seed)
-              for task in ("any", "new")]  # fmt: skip
+    tables = []
+    for task, what in (("any", "keep"), ("new", "leave out")):
+        scores = {name: family.score for name, family in tested.families.items()}
+        scores["blend"] = blended(tested, _weighed(early, early_later, what, seed))
+        tables.append(judge(scores, tested.seen, tested.goods, later, task, seed=seed))
     blend = _weighed(tested, later, owned, seed)
     now = fit(shop, kind, most)
-    return Study(
-        now, blend, tested, early_blend, later, *tables, owned, rebuy, kind, kinds,
-        float(horizon_days),
-    )  # fmt: skip
+    return Study(now, blend, tested, later, *tables, owned, rebuy, kind, kinds, float(horizon_days))
 
 
 def blended(fitted: Fitted, blend: Blend):
@@ -164,10 +164,11 @@ def _later(shop: Shop, fitted: Fitted, end: datetime) -> Later:
     return later
 
 
-def _chosen(early: Fitted, later: Later, owned: str, kind: str, seed: int):
-    """The collaborative kind that foresaw most of the earlier window."""
-    from dataclasses import replace
+def _chosen(early: Fitted, later: Later, kind: str, seed: int):
+    """The collaborative kind that foresaw best what customers bought anew in the earlier window.
 
+    Anew, since what they bought before is the business of another family.
+    """
     if kind != "auto":
         return kind, early, pd.DataFrame({"kind": [kind], "ndcg": [np.nan]})
     tried = {
@@ -178,8 +179,7 @@ def _chosen(early: Fitted, later: Later, owned: str, kind: str, seed: int):
     }
     scores = {"popular": early.families["popular"].score}
     scores |= {one: family.score for one, family in tried.items()}
-    task = "new" if owned == "leave out" else "any"
-    table = judge(scores, early.seen, early.goods, later, task, seed=seed)
+    table = judge(scores, early.seen, early.goods, later, "new", seed=seed)
     kinds = table[table.family != "popular"][["family", "ndcg", "ndcg_low", "ndcg_high"]]
     kinds = kinds.rename(columns={"family": "kind"}).reset_index(drop=True)
     kind = kinds.kind[int(kinds.ndcg.fillna(0).to_numpy().argmax())]

@@ -2,7 +2,8 @@
 
 EASE (Steck 2019, arXiv 1905.03375, equation 8) is a linear model that foretells each article from
 all others: with G = X'X + λI and P its inverse, B = I − P / diag(P). The cosine of two articles is
-that of their columns. Both read purchases alone, each pair counting log(1 + orders).
+that of their columns. Both are learnt from all purchases, a pair counting log(1 + orders), and
+asked with the customer's fresh ones, the root of their faded counts.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def cosine_weights(x: object, nearest: int = NEAREST) -> object:
 
 def fit(seen: Seen, goods: Goods, kind: str = "ease 1") -> Family:
     """A collaborative family of one kind: "cosine", or "ease" and λ over the mean of buyers."""
-    x = taste(seen)
+    x, asked = taste(seen), seen.fresh.sqrt()
     if kind == "cosine":
         weights, how = cosine_weights(x), "cosine of articles"
     else:
@@ -66,7 +67,7 @@ def fit(seen: Seen, goods: Goods, kind: str = "ease 1") -> Family:
         weights, how = ease_weights(x, ridge), f"EASE with λ = {ridge:,.0f}"
 
     def score(rows: np.ndarray) -> np.ndarray:
-        return np.maximum(dense(x[rows] @ weights), 0.0)
+        return np.maximum(dense(asked[rows] @ weights), 0.0)
 
     return Family("together", score, how)
 

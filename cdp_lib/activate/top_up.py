@@ -6,18 +6,57 @@ own next-best list. A cart without one gets none: a top-up that nobody wants is 
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import ibis
 import numpy as np
 import pandas as pd
 from ibis import _
 
 from cdp_lib.activate.goods import Goods
-from cdp_lib.activate.next_best import fitting
+from cdp_lib.activate.next_best import fitting, next_best
 from cdp_lib.activate.pairs import Pairs
-from cdp_lib.behaviour.cart_states import Carts
+from cdp_lib.activate.recommend import Study
+from cdp_lib.behaviour.cart_states import Carts, read
 from cdp_lib.checks import Refusal, above
+from cdp_lib.tables import Shop
 
 LYING = ("open", "abandoned")
+LIST_DAYS = 7.0
+LIKED = 20  # articles of a customer's own list that count as relevant
 COLUMNS = ["cart_id", "customer_id", "value", "gap", "product_id", "article", "price", "why"]
+
+
+def of_shop(
+    shop: Shop, study: Study, days: float = LIST_DAYS, sizes: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """The top-ups of the shop's late carts, as `top_ups` gives them.
+
+    Without a row where the shop has no events or names no threshold from which shipping is free.
+    """
+    threshold = shop.settings.free_shipping_threshold
+    if threshold is None or not shop.has("events"):
+        return pd.DataFrame(columns=COLUMNS)
+    carts, now = late_carts(shop, days), study.now
+    owners = carts.table.filter(_.state.isin(LYING) & _.customer_id.notnull())
+    owners = owners.select("customer_id").distinct().execute().customer_id
+    liked = None
+    if known := sorted(set(owners) & set(now.seen.customers)):
+        liked = next_best(study, LIKED, known)
+    return top_ups(carts, now.goods, now.pairs, threshold, liked, sizes, 24 * days)
+
+
+def late_carts(shop: Shop, days: float = LIST_DAYS) -> Carts:
+    """The carts of people who put something in one in the last `days`; all others are not read.
+
+    Raises MissingTable without events.
+    """
+    above("days", days, 0)
+    shop.require("events")
+    rows, since = shop.journeys, shop.as_of - timedelta(days=days)
+    lately = rows.filter((_.event == "add_to_cart") & (_.occurred_at >= ibis.literal(since)))
+    rows = rows.semi_join(lately.select("person_id").distinct(), "person_id")
+    return read(rows, shop.as_of, shop.settings.idle_hours)
 
 
 def top_ups(
@@ -27,14 +66,14 @@ def top_ups(
     threshold: float | None,
     liked: pd.DataFrame | None = None,
     sizes: pd.DataFrame | None = None,
-    max_idle_hours: float = 168,
+    max_idle_hours: float = 24 * LIST_DAYS,
     dearest: float = 2.0,
 ) -> pd.DataFrame:
     """The top-up of each cart that lies short of free shipping.
 
-    carts: of `behaviour.carts.read`; those open or abandoned, idle for less than `max_idle_hours`.
-    threshold: the goods value from which shipping is free (`shop.settings`). liked: a next-best
-    list (customer_id, product_id), a long one. sizes: as in `next_best`. dearest: an article that
+    carts: of `late_carts`, or of `behaviour.carts.read`; those open or abandoned, idle for less
+    than `max_idle_hours`. threshold: the goods value from which shipping is free. liked: a
+    next-best list (customer_id, product_id), a long one. sizes: as in `next_best`. dearest: an article that
     costs more than so many times the gap is no top-up, unless the gap is below a tenth of the
     threshold.
 
@@ -54,14 +93,13 @@ def top_ups(
     lines = carts.lines.filter(_.pieces > 0).join(
         lying.select("cart_id", "customer_id", "last_activity_at"), "cart_id"
     )
-    idle = (pd.Timestamp(carts.as_of) - (held := lines.execute()).last_activity_at) / pd.Timedelta(
-        hours=1
-    )
-    held = held[idle < max_idle_hours]
+    held = lines.execute()
+    idle = pd.Timestamp(carts.as_of) - held.last_activity_at
+    held = held[idle < pd.Timedelta(hours=max_idle_hours)]
     known = goods.variants.set_index("product_id")
     held = held.assign(
         article=known.article.reindex(held.product_id).to_numpy(float),
-        price=known.price.reindex(held.product_id).fillna(pd.Series(dtype=float)).to_numpy(float),
+        price=known.price.reindex(held.product_id).to_numpy(float),
     )
     held["price"] = held.price.fillna(held.price_seen)
     held["worth"] = held.pieces * held.price
