@@ -58,7 +58,7 @@ def read(shop: Shop, experiment: str) -> Arms:
     customers."""
     shop.require("assignments", "messages")
     one_of("experiment", experiment, experiments(shop))
-    drawn = shop.assignments.filter(_.experiment_id == experiment)
+    drawn = shop.sound("assignments").filter(_.experiment_id == experiment)
     units = drawn.group_by(customer_id=drawn.unit_id).aggregate(
         arm=_.arm.min(), n_arms=_.arm.nunique(), assigned_at=_.assigned_at.min()
     )
