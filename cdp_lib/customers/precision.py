@@ -46,7 +46,8 @@ def _sandwich(slopes: Callable[[np.ndarray], np.ndarray], logs: np.ndarray, weig
     for i in range(len(logs)):
         step = np.zeros(len(logs))
         step[i] = STEP
-        bread[i] = (slopes(logs + step) - slopes(logs - step)) @ weight / (2 * STEP)
+        bent = (slopes(logs + step) - slopes(logs - step)) * weight
+        bread[i] = bent.sum(axis=1) / (2 * STEP)
     # A direction without any curvature (a parameter that ran off) tells nothing and is left out.
     inverse = np.linalg.pinv(-(bread + bread.T) / 2, rcond=1e-9, hermitian=True)
     return inverse @ meat @ inverse

@@ -88,11 +88,14 @@ def reading_table(
     points = fewer_for(model, retention(model) + change)
     readings = {
         f"{change:.0%} fewer leave after an order": change,
-        f"{100 * change:g} points more stay a year": points,
+        f"{100 * change:g} points more stay each year": points,
     }
     known = {reading: 0.0 if fewer != fewer else fewer for reading, fewer in readings.items()}
     found = []
-    for span, days, rate in (("a year", YEAR, 0.0), ("the long run", long_days, discount_rate)):
+    for span, days, rate in (
+        ("in a year", YEAR, 0.0),
+        ("in the long run", long_days, discount_rate),
+    ):
         table = retention_table(model, tuple(known.values()), days, rate)
         table[np.isnan(list(readings.values()))] = np.nan
         found.append(table.assign(reading=list(readings), span=span))
@@ -149,7 +152,7 @@ def _orders(
             for end, worth in zip(ends[1:], weights, strict=True):
                 # Orders to the end: (1 - exp(-grown)) / p, which tends to rate times time.
                 grown = (one.r + x)[:, None] * np.log1p(leave * end / (one.alpha + age)[:, None])
-                upto = (-np.expm1(-grown) / leave) @ weight
+                upto = (-np.expm1(-grown) / leave * weight).sum(axis=1)
                 count[:, j] += worth * (upto - before)
                 before = upto
         return count * one.p_alive(x, recency, age)[:, None]

@@ -90,6 +90,7 @@ def fit_gamma_gamma(n_orders, mean_value, weight=None) -> GammaGamma:
     or a value that is not above 0.
     """
     from scipy import optimize
+    from threadpoolctl import threadpool_limits
 
     n, seen = _spending(n_orders, mean_value)
     weight = np.ones(len(n)) if weight is None else np.asarray(weight, float)
@@ -114,16 +115,18 @@ def fit_gamma_gamma(n_orders, mean_value, weight=None) -> GammaGamma:
 
     def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
         terms, slopes = terms_of(np.exp(logs), n, scaled)
-        return -float(share @ terms), -(slopes @ share) * np.exp(logs)
+        return -float((share * terms).sum()), -(slopes * share).sum(axis=1) * np.exp(logs)
 
     found: list = []
     for start in STARTS:
-        found.append(
-            optimize.minimize(
-                loss, np.log(start), jac=True, method="L-BFGS-B", bounds=[(-EDGE, EDGE)] * 3,
-                options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 500},
-            )
-        )  # fmt: skip
+        # Threads of the linear algebra cost more than they save on four numbers.
+        with threadpool_limits(1):
+            found.append(
+                optimize.minimize(
+                    loss, np.log(start), jac=True, method="L-BFGS-B", bounds=[(-EDGE, EDGE)] * 3,
+                    options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 500},
+                )
+            )  # fmt: skip
         best = min(found, key=lambda result: result.fun)
         agree = sum(result.fun - best.fun < 1e-7 for result in found) >= 2
         if agree:

@@ -120,6 +120,7 @@ def fit_bgnbd(frequency, recency, age, weight=None, at_first: bool = False) -> B
     Raises Refusal for fewer than 50 customers, nobody who came back, and impossible histories.
     """
     from scipy import optimize
+    from threadpoolctl import threadpool_limits
 
     x, recency, age, _none = _histories(frequency, recency, age, 0.0)
     n = len(x) if weight is None else int(np.sum(weight))
@@ -134,19 +135,22 @@ def fit_bgnbd(frequency, recency, age, weight=None, at_first: bool = False) -> B
     unit = float(weight @ age / n) / 30 or 1.0  # times are scaled so that starts mean the same
     recency, age = recency / unit, age / unit
 
+    share = weight / weight.sum()
+
     def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
         terms, slopes = terms_of(np.exp(logs), x, recency, age, at_first)
-        share = weight / weight.sum()
-        return -float(share @ terms), -(slopes @ share) * np.exp(logs)
+        return -float((share * terms).sum()), -(slopes * share).sum(axis=1) * np.exp(logs)
 
     found: list = []
     for start in STARTS:
-        found.append(
-            optimize.minimize(
-                loss, np.log(start), jac=True, method="L-BFGS-B", bounds=[(-EDGE, EDGE)] * 4,
-                options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 500},
-            )
-        )  # fmt: skip
+        # Threads of the linear algebra cost more than they save on four numbers.
+        with threadpool_limits(1):
+            found.append(
+                optimize.minimize(
+                    loss, np.log(start), jac=True, method="L-BFGS-B", bounds=[(-EDGE, EDGE)] * 4,
+                    options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 500},
+                )
+            )  # fmt: skip
         best = min(found, key=lambda result: result.fun)
         agree = sum(result.fun - best.fun < 1e-7 for result in found) >= 2
         if agree:

@@ -125,7 +125,7 @@ def retention_chart(
         f"{row.name_}: {wording.as_text(row.gain_share, 'share')}"
         for row in known.rename(columns={"name": "name_"}).itertuples()
     ]
-    ends = " to ".join(wording.as_text(end, "share") for end in claim)
+    ends = " to ".join(f"{end:.0%}" for end in claim)
     words = f"{'; '.join(told) or 'No reading is known'}. Claimed: {ends}."
     units = dict.fromkeys(("gain_share", "gain_share_low", "gain_share_high"), "share")
     return finish(figure, title, words, table, units, height=150 + 46 * (len(known) + 1))

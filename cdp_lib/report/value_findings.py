@@ -49,7 +49,7 @@ def race_headline(race: ValueRace) -> Headline:
     """How far the forecast that is used was off, on customers and days it had not seen."""
     row = race.table.set_index("candidate").loc[race.chosen]
     sure = row.bias_low > CLOSE or row.bias_high < -CLOSE
-    near = row.bias_low >= -CLOSE and row.bias_high <= CLOSE
+    near = abs(row.bias) <= CLOSE and row.bias_high - row.bias_low <= 3 * CLOSE
     return Headline(
         name=f"Error of the total forecast for {race.horizon_days} days",
         value=row.bias,
@@ -57,7 +57,7 @@ def race_headline(race: ValueRace) -> Headline:
         high=row.bias_high,
         unit="share",
         n=race.n_customers,
-        verdict="good" if near else "watch" if sure else "cannot tell",
+        verdict="watch" if sure else "good" if near else "cannot tell",
         sentence=f"{race.sentence} Tested on {race.n_customers:,} customers whom nothing was "
         "learned from.",
     )
@@ -91,10 +91,10 @@ def decile_headline(found: Margins, deciles: pd.DataFrame, losses: pd.DataFrame)
 
 def retention_headline(table: pd.DataFrame, model: ValueModel, currency: str = "") -> Headline:
     """What 5 % fewer customers leaving is worth in a year, by the shop's own model. Inferred."""
-    row = table[(table.span == "a year") & table.reading.str.contains("fewer")].iloc[0]
-    long = table[(table.span == "the long run") & table.reading.str.contains("points")].iloc[0]
+    row = table[(table.span == "in a year") & table.reading.str.contains("fewer")].iloc[0]
+    long = table[(table.span == "in the long run") & table.reading.str.contains("points")].iloc[0]
     part, most = (wording.as_text(one.gain_share, "share") for one in (row, long))
-    claim = " to ".join(wording.as_text(end, "share") for end in CLAIM)
+    claim = _claimed()
     far = "no reading of it is possible here" if long.isna().gain_share else f"{most} at most"
     return Headline(
         name="Worth of 5 % fewer customers leaving, in a year (inferred)",
@@ -191,8 +191,8 @@ def tenth_view(test: Backtest) -> pd.DataFrame:
 def decile_view(deciles: pd.DataFrame) -> pd.DataFrame:
     """Tenths by margin as people read them."""
     columns = [
-        "n_customers", "n_orders", "revenue", "paid_back", "discount", "value", "share",
-        "share_low", "share_high", "cumulative_share",
+        "n_customers", "revenue", "paid_back", "discount", "value", "share",
+        "share_low", "share_high",
     ]  # fmt: skip
     named = deciles[columns].rename(columns={"value": "margin"})
     named.insert(0, "group", [_tenth(group) for group in deciles.group])
@@ -254,7 +254,7 @@ RETENTION_HEADINGS = {"name": "Reading, span", "retention": "Still there after a
 
 def retention_note() -> str:
     """What the published claim is, and why it is disputed."""
-    claim = " to ".join(wording.as_text(end, "share") for end in CLAIM)
+    claim = _claimed()
     return (
         f"Claimed: 5 % better retention brings {claim} more profit (Reichheld and Sasser, Harvard "
         "Business Review, 1990). It is disputed (Sharp 2005; East, Hammond and Gendall, Journal of "
@@ -274,6 +274,11 @@ def limits(model: ValueModel, race: ValueRace) -> str:
     ]
     parts += [f"{name} did not run: {why}." for name, why in race.left_out.items()]
     return " ".join(parts)
+
+
+def _claimed() -> str:
+    low, high = CLAIM
+    return f"{low:.0%} to {high:.0%}"
 
 
 def _span(days: int) -> str:
