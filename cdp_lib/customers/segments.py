@@ -68,15 +68,17 @@ def count(
         marked = _beside(marked, before, both)
     sums = {"n": marked.customer_id.count()}
     sums |= {f"all_{name}": amount(total(marked[name])) for name in paid}
+    # Sums of ones and of what is chosen: ten times as fast as hundreds of filtered aggregates.
     for i, _one in counted:
         inside = marked[f"s{i}"]
-        sums[f"n_{i}"] = marked.count(where=inside)
-        sums |= {f"{name}_{i}": amount(total(marked[name], inside)) for name in paid}
+        sums[f"n_{i}"] = total(inside)
+        sums |= {f"{name}_{i}": amount(total(inside.ifelse(marked[name], 0.0))) for name in paid}
     for i, _one in both:
         inside, was = (marked[f"{end}{i}"].coalesce(ibis.literal(False)) for end in "sb")
-        sums[f"in_{i}"] = marked.count(where=inside & ~was)
-        sums[f"out_{i}"] = marked.count(where=~inside & was)
+        sums[f"in_{i}"] = total(inside & ~was)
+        sums[f"out_{i}"] = total(~inside & was)
     row = marked.aggregate(**sums).to_pyarrow().to_pylist()[0]
+    row = {name: 0.0 if value is None else value for name, value in row.items()}
     found = pd.DataFrame([_row(i, one, row) for i, one in bounds])
     return found if before is None else _with_changes(found, row)
 
@@ -152,11 +154,11 @@ def _marked(table: Table, counted: list[tuple[int, Bound]]) -> Table:
 def _row(i: int, one: Bound, sums: dict) -> dict:
     segment, known = one.segment, one.condition is not None
     row = {"name": segment.name, "title": segment.title, "group": segment.group}
-    row["n_customers"] = float(sums[f"n_{i}"]) if known else np.nan
+    row["n_customers"] = sums[f"n_{i}"] if known else np.nan
     row["customer_share"] = _share(row["n_customers"], sums["n"])
     for name in MONEY:
         has = known and f"all_{name}" in sums
-        row[name] = (sums[f"{name}_{i}"] or 0.0) if has else np.nan
+        row[name] = sums[f"{name}_{i}"] if has else np.nan
         row[f"{name}_share"] = _share(row[name], sums[f"all_{name}"] if has else None)
     return row | {"needs": one.needs, "action": segment.action, "channel": segment.channel}
 
@@ -175,7 +177,7 @@ def _beside(marked: Table, before: Table, both: list[tuple[int, Bound]]) -> Tabl
 
 def _with_changes(found: pd.DataFrame, sums: dict) -> pd.DataFrame:
     for end in ("in", "out"):
-        found[f"n_{end}"] = [float(sums.get(f"{end}_{i}", np.nan)) for i in range(len(found))]
+        found[f"n_{end}"] = [sums.get(f"{end}_{i}", np.nan) for i in range(len(found))]
     found["change"] = found.n_in - found.n_out
     found.insert(found.columns.get_loc("n_in"), "n_before", found.n_customers - found.change)
     half = Z95 * np.sqrt(found.n_in + found.n_out)
