@@ -21,10 +21,9 @@ from ibis import _
 from cdp_lib.checks import above
 from cdp_lib.customers.ages import DAY, total
 from cdp_lib.customers.discounts import Discounts, purchases
+from cdp_lib.normal import Z
 from cdp_lib.tables import Shop
 from cdp_lib.tables.micros import micros
-
-Z = 1.959963984540054
 
 
 @dataclass(frozen=True)

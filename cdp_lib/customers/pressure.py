@@ -27,6 +27,7 @@ from ibis.expr.types import Table
 
 from cdp_lib.checks import MissingTable, TooLittleData
 from cdp_lib.customers.ages import DAY
+from cdp_lib.normal import Z
 from cdp_lib.tables import Shop, identity
 from cdp_lib.tables.micros import MONDAY, WEEK, micros
 
@@ -34,7 +35,6 @@ MEMORY_WEEKS = 4  # the week of the message and those before it
 REMOVED_DAYS = 7
 SMALL_GROUP = 10
 THIN = 100  # messages below which a pressure is not shown by itself
-Z = 1.959963984540054
 
 
 @dataclass(frozen=True)

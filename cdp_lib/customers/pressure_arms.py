@@ -16,11 +16,11 @@ from ibis.expr.types import Table
 
 from cdp_lib.checks import TooLittleData, one_of
 from cdp_lib.customers.ages import Span
+from cdp_lib.normal import Z
 from cdp_lib.tables import Shop, identity
 from cdp_lib.tables.micros import WEEK, micros
 
 OUTCOMES = ("n_messages", "n_opt_outs", "n_removals", "margin")
-Z = 1.959963984540054
 
 
 @dataclass(frozen=True, eq=False)

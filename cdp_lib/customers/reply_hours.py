@@ -29,10 +29,10 @@ from ibis.expr.types import Table
 from cdp_lib.checks import TooLittleData
 from cdp_lib.customers.placed import place
 from cdp_lib.customers.reply import messages
+from cdp_lib.normal import Z
 from cdp_lib.tables import Shop
 
 ALPHA = 0.05
-_Z = 1.959963984540054
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +112,8 @@ def _by_hour(cells: Table) -> tuple[pd.DataFrame, float]:
     se = np.sqrt(found.squares * found.free / found.n_sent) / scale
     found["answer_rate"] = found.n_answered / found.n_sent
     found["difference"] = found.apart / scale
-    found["difference_low"] = found.difference - _Z * se
-    found["difference_high"] = found.difference + _Z * se
+    found["difference_low"] = found.difference - Z * se
+    found["difference_high"] = found.difference + Z * se
     pvalue = _alike(rows, found[known])
     columns = ["channel", "hour", "n_sent", "n_customers", "answer_rate"]
     return found[[*columns, "difference", "difference_low", "difference_high"]], pvalue
@@ -183,7 +183,7 @@ def _own(own: Table) -> tuple[float, float, float]:
         return (float("nan"),) * 3
     size = float(row.m / row.w)
     se = float(np.sqrt(max(row.mm - 2 * size * row.mw + size**2 * row.ww, 0.0))) / float(row.w)
-    return (size, size - _Z * se, float(norm.sf(size / se)) if se > 0 else float("nan"))
+    return (size, size - Z * se, float(norm.sf(size / se)) if se > 0 else float("nan"))
 
 
 def _best(shop: Shop, own: Table, variance: float, usual: dict[str, int]) -> Table:
@@ -205,12 +205,12 @@ def _best(shop: Shop, own: Table, variance: float, usual: dict[str, int]) -> Tab
     order = [rows.better_by.desc(), rows.hour.asc()]
     nth = ibis.row_number().over(group_by=["customer_id", "channel"], order_by=order)
     rows = rows.mutate(nth=nth)
-    rows = rows.filter(rows.nth == 0, rows.better_by - _Z * rows.se > 0)
+    rows = rows.filter(rows.nth == 0, rows.better_by - Z * rows.se > 0)
     return rows.select(
         "customer_id",
         "channel",
         best_hour="hour",
         better_by=rows.better_by,
-        better_low=rows.better_by - _Z * rows.se,
-        better_high=rows.better_by + _Z * rows.se,
+        better_low=rows.better_by - Z * rows.se,
+        better_high=rows.better_by + Z * rows.se,
     )

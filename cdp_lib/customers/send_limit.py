@@ -22,13 +22,13 @@ from ibis import _
 
 from cdp_lib.checks import Refusal, above, at_least, one_of
 from cdp_lib.customers.pressure import MEMORY_WEEKS, Curve
+from cdp_lib.normal import Z
 from cdp_lib.tables import Shop
 
 MOST = 14.0  # messages a week beyond which nothing is looked for
 STEP = 0.05
 SHOWN = (0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 7, 10, 14)
 DRAWS = 4000
-Z = 1.959963984540054
 
 
 @dataclass(frozen=True)
