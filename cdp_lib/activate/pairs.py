@@ -4,7 +4,7 @@ Chance is two random lines of the same baskets: a basket of s articles has s (s 
 an article stands in them as often as in lines. So large baskets do not make everything look
 related. The *lift* of a pair is its baskets over those expected. Lifts vary among pairs as a
 gamma law does, fitted to all pairs by moments; a pair's own lift is then a gamma too, and its
-lower bound is that law's 5 % quantile: few baskets, low bound (the shrinkage of DuMouchel 1999,
+lower bound is that law's 2.5 % quantile: few baskets, low bound (the shrinkage of DuMouchel 1999,
 The American Statistician 53, with one gamma for his two).
 """
 
@@ -28,7 +28,7 @@ from cdp_lib.tables import Shop
 MOST_PAIRED = 2_000  # articles whose pairs are counted: the most bought
 LEAST_BASKETS = 3
 SAME_NEED = ("category",)
-TAIL = 0.05
+TAIL = 0.025
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Pairs:
     """Pairs of articles in baskets.
 
     table: a row per pair with at least one basket: a, b (article indices, a < b), n_baskets,
-    expected, lift, lift_low, lift_high (the 5 % and 95 % quantiles of the shrunk lift), same_need.
+    expected, lift (shrunk) with lift_low and lift_high of 95 %, same_need.
     n_baskets: orders read. strength, worth: of the gamma law that lifts are shrunk to, whose mean
     is strength / worth.
     """
@@ -109,7 +109,7 @@ def _shrunk(counted, single, goods, chosen, same_need, n_orders, n_pairs, n_line
                 "b": b,
                 "n_baskets": n.astype(int),
                 "expected": expected,
-                "lift": n / expected,
+                "lift": (strength + n) / (worth + expected),
                 "lift_low": gammaincinv(strength + n, TAIL) / (worth + expected),
                 "lift_high": gammaincinv(strength + n, 1 - TAIL) / (worth + expected),
                 "same_need": alike(goods, a, b, same_need),

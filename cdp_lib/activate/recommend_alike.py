@@ -13,7 +13,7 @@ from cdp_lib.activate.recommend_family import Family, dense
 from cdp_lib.activate.seen import Seen
 
 NEIGHBOURS = 100
-MOST_ASKED = 5_000  # customers who can be a neighbour: the latest buyers
+MOST_ASKED = 3_000  # customers who can be a neighbour: the latest buyers
 
 
 def fit(seen: Seen, goods: Goods, neighbours: int = NEIGHBOURS, most: int = MOST_ASKED) -> Family:

@@ -19,12 +19,24 @@ from cdp_lib.activate.pairs import Pairs
 from cdp_lib.activate.recommend import Study
 from cdp_lib.behaviour.cart_states import Carts, read
 from cdp_lib.checks import Refusal, above
-from cdp_lib.tables import Shop
+from cdp_lib.tables import Shop, identity
+from cdp_lib.tables.contract import CONTRACT
 
 LYING = ("open", "abandoned")
 LIST_DAYS = 7.0
+LOG_DAYS = 60.0
 LIKED = 20  # articles of a customer's own list that count as relevant
-COLUMNS = ["cart_id", "customer_id", "value", "gap", "product_id", "article", "price", "why"]
+COLUMNS = [
+    "cart_id",
+    "person_id",
+    "customer_id",
+    "value",
+    "gap",
+    "product_id",
+    "article",
+    "price",
+    "why",
+]
 
 
 def of_shop(
@@ -47,13 +59,19 @@ def of_shop(
 
 
 def late_carts(shop: Shop, days: float = LIST_DAYS) -> Carts:
-    """The carts of people who put something in one in the last `days`; all others are not read.
+    """The carts of people who put something in one in the last `days`, from the log of 60 days.
 
-    Raises MissingTable without events.
+    Cheaper than to read all carts; what was put in a cart before that is not seen. Raises
+    MissingTable without events.
     """
     above("days", days, 0)
     shop.require("events")
-    rows, since = shop.journeys, shop.as_of - timedelta(days=days)
+    since, begun = (shop.as_of - timedelta(days=span) for span in (days, days + LOG_DAYS))
+    recent = shop.visits.filter(_.occurred_at >= ibis.literal(begun))
+    rows = identity.stitch(recent, shop.find("identities"))
+    every = CONTRACT["events"].columns
+    rows = rows.mutate(**{c.name: ibis.null(c.dtype) for c in every if c.name not in rows.columns})
+    rows = rows.cache()
     lately = rows.filter((_.event == "add_to_cart") & (_.occurred_at >= ibis.literal(since)))
     rows = rows.semi_join(lately.select("person_id").distinct(), "person_id")
     return read(rows, shop.as_of, shop.settings.idle_hours)
@@ -73,14 +91,15 @@ def top_ups(
 
     carts: of `late_carts`, or of `behaviour.carts.read`; those open or abandoned, idle for less
     than `max_idle_hours`. threshold: the goods value from which shipping is free. liked: a
-    next-best list (customer_id, product_id), a long one. sizes: as in `next_best`. dearest: an article that
-    costs more than so many times the gap is no top-up, unless the gap is below a tenth of the
-    threshold.
+    next-best list (customer_id, product_id), a long one. sizes: as in `next_best`. dearest: an
+    article that costs more than so many times the gap is no top-up, unless the gap is below a
+    tenth of the threshold.
 
-    Out: a row per cart short of free shipping: cart_id, customer_id (None where unknown), value (at
-    prices now), gap, product_id, article (index), price, why ("goes with the cart" or "on their
-    list"); the last four null where nothing relevant closes the gap. Carts that hold a product
-    without a price are left out: their gap is unknown. Raises Refusal without a threshold.
+    Out: a row per cart short of free shipping: cart_id, person_id, customer_id (None where
+    unknown), value (at prices now), gap, product_id, article (index), price, why ("goes with the
+    cart" or "on their list"); the last four null where nothing relevant closes the gap. Carts that
+    hold a product without a price are left out: their gap is unknown. Raises Refusal without a
+    threshold.
     """
     if threshold is None:
         raise Refusal(
@@ -91,7 +110,7 @@ def top_ups(
     above("dearest", dearest, 0)
     lying = carts.table.filter(_.state.isin(LYING))
     lines = carts.lines.filter(_.pieces > 0).join(
-        lying.select("cart_id", "customer_id", "last_activity_at"), "cart_id"
+        lying.select("cart_id", "person_id", "customer_id", "last_activity_at"), "cart_id"
     )
     held = lines.execute()
     idle = pd.Timestamp(carts.as_of) - held.last_activity_at
@@ -104,6 +123,7 @@ def top_ups(
     held["price"] = held.price.fillna(held.price_seen)
     held["worth"] = held.pieces * held.price
     by_cart = held.groupby("cart_id").agg(
+        person_id=("person_id", "first"),
         customer_id=("customer_id", "first"),
         value=("worth", "sum"),
         n_unknown=("price", lambda prices: prices.isna().sum()),

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cdp_lib.activate.goods import Goods
 from cdp_lib.activate.pairs import Pairs
-from cdp_lib.behaviour.intervals import wilson
+from cdp_lib.behaviour.intervals import clustered_share
 from cdp_lib.report import wording
 from cdp_lib.report.findings import Headline, nothing
 
@@ -32,6 +32,12 @@ def pair_note(pairs: Pairs) -> str:
         f"would, in {pairs.n_baskets:,} orders. The lower bound of the lift is shrunk where "
         "baskets are few."
     )
+
+
+def trigger_parts(table: pd.DataFrame, goods: Goods) -> tuple:
+    """The note on the rules, and the table of those that hold, where any does."""
+    told = trigger_note(table)
+    return (told, trigger_view(table, goods)) if table.trigger.any() else (told,)
 
 
 def trigger_view(table: pd.DataFrame, goods: Goods, n: int = 15) -> pd.DataFrame:
@@ -67,8 +73,13 @@ def top_up_headline(table: pd.DataFrame, threshold: float | None, currency: str 
         return nothing(name, "share", "The shop names no value from which shipping is free.")
     if not n:
         return nothing(name, "share", "No cart of the last days lies short of free shipping.")
-    hits = int(table.product_id.notna().sum())
-    low, high = (float(end) for end in wilson(hits, n))
+    hit = table.product_id.notna()
+    hits = int(hit.sum())
+    # Carts of one person are not independent: people are the clusters.
+    per = hit.groupby(table.person_id).agg(["size", "sum"]).to_numpy(float)
+    squares = [float(per[:, i] @ per[:, j]) for i, j in ((0, 0), (0, 1), (1, 1))]
+    low, high = (float(end) for end in clustered_share(len(per), n, hits, *squares)[1:])
+    worth = wording.as_text(float(table.price.sum()), "money", currency)
     dear = wording.as_text(float(table.price.median()), "money", currency) if hits else "–"
     line = wording.as_text(threshold, "money", currency)
     return Headline(
@@ -80,8 +91,9 @@ def top_up_headline(table: pd.DataFrame, threshold: float | None, currency: str 
         n=n,
         verdict="act" if low > 0.1 else "watch",
         sentence=f"{hits:,} of {n:,} carts lie below {line} and could be topped up by one article "
-        f"that goes with them; half of these cost less than {dear}. Offer it in the cart, and "
-        "measure it against carts that see none.",
+        f"that goes with them; half of these cost less than {dear}, all of them together {worth}: "
+        "inferred, and the most that it can bring. Offer it in the cart, and measure it against "
+        "carts that see none.",
         higher_is="neutral",
     )
 

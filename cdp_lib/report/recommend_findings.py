@@ -19,7 +19,16 @@ from cdp_lib.report.findings import Headline, nothing
 
 CLAIM = "Recommendations bring 31% of the revenue of e-commerce"
 CLAIMED_SHARE = 0.31
-MEASURES = ("recall", "ndcg", "value_rate", "novelty")
+SOUGHT = 0.1  # of what a customer brings
+MEASURES = {"recall": "share", "ndcg": "number", "value_rate": "share", "novelty": "number"}
+HEADINGS = {
+    "recall": "Purchases foreseen (recall)",
+    "ndcg": "Order (NDCG)",
+    "value_rate": "Share of money",
+    "novelty": "Novelty (bits)",
+    "coverage_rate": "Articles on a list",
+    "beats": "Beats popularity",
+}
 
 
 def question_note(one: Study) -> str:
@@ -117,41 +126,29 @@ def money_headline(one: Study, currency: str = "") -> Headline:
 
 
 def family_view(table: pd.DataFrame) -> pd.DataFrame:
-    """A row per family, the best first: its measures with intervals, and whether it beats
-    popularity."""
-    columns = ["family"]
-    for measure in MEASURES:
-        columns += [measure, f"{measure}_low", f"{measure}_high"]
-    shown = table[[*columns, "coverage_rate", "beats"]].copy()
-    shown["family"] = shown.family.map(TITLES)
-    shown["beats"] = shown.beats.replace("", "is it")
-    return shown.sort_values("recall", ascending=False, kind="stable", ignore_index=True)
-
-
-FAMILY_HEADINGS = {
-    "recall": "Purchases foreseen (recall, five)",
-    "ndcg": "Order (NDCG, five)",
-    "value_rate": "Share of money",
-    "novelty": "Novelty (bits)",
-    "coverage_rate": "Articles on some list",
-    "beats": "Beats popularity",
-}
+    """A row per family, the best first: its measures, each with its interval in words, and whether
+    it beats what sells best."""
+    table = table.sort_values("recall", ascending=False, kind="stable")
+    shown = pd.DataFrame({"family": table.family.map(TITLES).to_numpy()})
+    for measure, unit in MEASURES.items():
+        shown[measure] = table[measure].to_numpy()
+        ends = zip(table[f"{measure}_low"], table[f"{measure}_high"], strict=True)
+        shown[f"{measure} interval"] = [wording.interval_as_text(*pair, unit) for pair in ends]
+    shown["coverage_rate"] = table.coverage_rate.to_numpy()
+    shown["beats"] = table.beats.replace("", "is it").to_numpy()
+    return shown
 
 
 def headings_of(table: pd.DataFrame) -> dict[str, str]:
     """The headings of `family_view`."""
-    return {name: words for name, words in FAMILY_HEADINGS.items() if name in table.columns}
+    return {name: "95% interval" for name in table.columns if name.endswith("interval")} | HEADINGS
 
 
-def family_formats(table: pd.DataFrame) -> dict[str, str]:
-    """The units of `family_view`."""
-    stems = {"recall": "share", "ndcg": "number", "value_rate": "share", "novelty": "number"}
-    return {
-        column: stems[stem]
-        for column in table.columns
-        for stem in stems
-        if column in (stem, f"{stem}_low", f"{stem}_high")
-    }
+def other_chart_of(one: Study) -> tuple[pd.DataFrame, str]:
+    """The table of the task that the lists do not serve, and what it shows."""
+    if one.owned == "leave out":
+        return one.any, "Any article, bought before or not, foreseen by a list of five"
+    return one.new, "Articles not bought before, foreseen by a list of five"
 
 
 def family_note(table: pd.DataFrame) -> str:
@@ -238,10 +235,13 @@ def experiment_note(n: int, effect: float, mean: float, currency: str = "") -> s
         )
     found = wording.as_text(effect, "money", currency)
     usual = wording.as_text(mean, "money", currency)
+    # The error of a mean over weeks falls with their root.
+    weeks = math.ceil((effect / (SOUGHT * mean)) ** 2) if mean > 0 else 0
     return (
         f"To measure the lists, show them to a half of the {n:,} customers, drawn at random, and "
         f"what sells best to the other. A week of it would find a difference of {found} a "
-        f"customer, where a customer brings {usual} now (four times in five, at the usual level)."
+        f"customer, where a customer brings {usual} now, in four cases of five. To find a tenth of "
+        f"that takes about {weeks:,} weeks."
     )
 
 
