@@ -58,11 +58,15 @@ def catalogue(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def days(tmp_path_factory):
-    """The portraits of a small shop now and a week before, on DuckDB."""
+def world(tmp_path_factory):
+    """A small shop on DuckDB, and its portraits now and a week before."""
     shop = open_shop(simulate(tmp_path_factory.mktemp("world"), customers=400, weeks=40, seed=3))
-    now, before = portraits(shop, 1)
-    return now.table, before.table
+    return shop, *portraits(shop, 1)
+
+
+@pytest.fixture(scope="module")
+def days(world):
+    return world[1].table, world[2].table
 
 
 def test_counts_and_changes_by_hand(con, make_table, catalogue):
@@ -220,15 +224,31 @@ def test_verdicts_see_what_did_change():
     assert segments.change_verdicts(n_in[:0], n_out[:0]).empty
 
 
-def test_a_portrait_is_as_of_its_day(days, tmp_path):
-    """The earlier portrait is that of the shop cut at that day, by the later one's cuts."""
-    shop = open_shop(simulate(tmp_path / "w", customers=60, weeks=20, seed=4))
-    now, before = portraits(shop, 2)
-    then = shop.at(shop.as_of - timedelta(weeks=2))
+def test_the_earlier_portrait_is_of_its_day_and_by_the_same_cuts(world):
+    shop, now, before = world
+    then = shop.at(shop.as_of - timedelta(weeks=1))
     known = {*then.customers.customer_id.execute(), *then.orders.customer_id.execute()}
     assert known <= set(before.table.customer_id.execute())
     assert (before.cuts, before.pace) == (now.cuts, now.pace)
-    assert portraits(shop, 0)[1] is None
+    orders = then.orders.filter(then.orders.revenue >= 0).customer_id.execute()
+    ever = before.table.select("customer_id", "orders_ever").execute().set_index("customer_id")
+    assert ever.orders_ever.sum() == len(orders)
+
+
+def test_a_shop_of_nothing_but_orders_has_a_portrait(make_shop, duckdb_con):
+    orders = pd.DataFrame(
+        {"order_id": list("123"), "customer_id": list("aab"), "revenue": [10.0, 20.0, 5.0],
+         "ordered_at": pd.to_datetime(["2026-11-01", "2026-11-20", "2026-05-01"])}
+    )  # fmt: skip
+    shop = make_shop(duckdb_con, {"orders": orders})
+    now, none = portraits(shop, 0)
+    assert none is None and now.pace.assumed and now.cuts.n == 2
+    table = now.table.execute().set_index("customer_id")
+    assert table.life_cycle.to_dict() == {"a": "active", "b": "lapsed"}
+    assert table.rfm_name.notna().all() and "margin_rank" not in table.columns
+    assert table.spend_rank.to_dict() == {"a": 1.0, "b": 0.0}
+    counts = segments.count(now.table).set_index("name")
+    assert counts.loc["top_tenth_by_margin"].needs == "orders (margin_rank)"
+    assert counts.loc["lapsed_regulars"].n_customers == 0
     with pytest.raises(Refusal, match="weeks_back"):
         portraits(shop, -1)
-    assert portraits(shop, 60)[1] is None, "nobody was known before the shop began"
