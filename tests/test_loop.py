@@ -153,7 +153,8 @@ def test_two_weeks_by_the_commands(tmp_path):
         return subprocess.run(run, check=True, capture_output=True, text=True, cwd=ROOT).stdout
 
     simulate(shop.parent, customers=700, weeks=14, seed=5, params=World(campaigns=()))
-    carts = ("--only", "03_abandoned_carts", "-p", "03_abandoned_carts.holdout=0.3")
+    carts = ("--only", "08_audiences", "-p", "08_audiences.holdout=0.3",
+             "-p", "08_audiences.only=abandoned_carts,abandoned_browses")  # fmt: skip
     cdp("weekly", "--shop", shop, "--out", out, *carts)
     before = contacts(ledger_of(open_shop(shop)))
     assert set(before["audience"]) == {"abandoned_carts", "abandoned_browses"}

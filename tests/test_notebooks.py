@@ -36,6 +36,8 @@ def test_there_are_notebooks():
         "04_customers",
         "05_churn",
         "06_propensity",
+        "07_recommendations",
+        "08_audiences",
         "09_incremental_lift",
         "10_uplift_targeting",
     ]

@@ -2,7 +2,7 @@
 
     python tools/closed_loop.py FOLDER PICTURE.png [--weeks 8] [--customers 12000]
 
-Each week `cdp weekly` runs the notebooks that send audiences, then `cdp simulate --advance 1` lets
+Each week `cdp weekly` runs the notebook that sends audiences, then `cdp simulate --advance 1` lets
 the next week happen. The picture shows, for each audience, the incremental revenue that was
 reported after each week with its always-valid interval, and the truth. Needs Chromium.
 """
@@ -21,7 +21,8 @@ from cdp_lib.report import loop
 from cdp_lib.report.chart_style import BLUE, INK, ORANGE, finish, wash
 from cdp_lib.tables import open_shop
 
-NOTEBOOKS = ("03_abandoned_carts", "05_churn")
+NOTEBOOK = "08_audiences"
+AUDIENCES = ("abandoned_carts", "abandoned_browses", "likely_churners")
 PROGRAMME = "all audiences together"
 
 
@@ -31,9 +32,10 @@ def live(folder: Path, weeks: int, customers: int, holdout: float, seed: int) ->
     if not shop.exists():
         cdp("simulate", "--out", shop.parent, "--customers", customers, "--weeks", 40,
             "--seed", seed)  # fmt: skip
-    chosen = [word for name in NOTEBOOKS for word in ("--only", name)]
-    for name in NOTEBOOKS:
-        chosen += ["-p", f"{name}.holdout={holdout}"]
+    given = {"holdout": holdout, "only": ",".join(AUDIENCES)}
+    chosen = ["--only", NOTEBOOK]
+    for name, value in given.items():
+        chosen += ["-p", f"{NOTEBOOK}.{name}={value}"]
     for _ in range(weeks):
         cdp("weekly", "--shop", shop, "--out", folder / "reports", *chosen)
         cdp("simulate", "--advance", 1, "--shop", shop)

@@ -179,40 +179,30 @@ def feature_names(shop: Shop) -> tuple[str, ...]:
     return tuple(one.name for one in found if one.source not in OF_BUYING)
 
 
-def frame_of(
+def score_pool(
     seed_ids: Collection[str], pool: pd.DataFrame, columns: Collection[str], seed: int = 7
 ) -> pd.DataFrame:
-    """Score any pool against any seed, both in one table: for a colleague's list of ids.
+    """Order any pool by its likeness to any seed, such as a colleague's list of ids.
 
     pool: customer_id and `columns`, a row per person, the seed's members among them; no column
     may come from what defines the seed, which only its maker can know. Out: customer_id, member,
-    score (by a model that has not seen the person), probability (Elkan and Noto's estimate that the
-    person is of the seed's kind, where its members are a random part of them; at most 1). Raises
-    Refusal for an empty seed and TooLittleData for one with fewer than `FEWEST` members in the
-    pool.
+    score (by a model that has not seen the person; an order, no probability). Raises Refusal for
+    an empty seed and TooLittleData for one with fewer than `FEWEST` members in the pool.
     """
     wanted = {str(one) for one in seed_ids if one is not None and one == one}
     if not wanted:
         raise Refusal("seed", 0, "the seed is empty", f"name at least {FEWEST} customers")
     member = pool.customer_id.astype(str).isin(wanted).to_numpy()
-    fold = fold_of(pool.customer_id, seed)
     problem = _too_few(member)
     if problem:
         raise TooLittleData("seed", int(member.sum()), problem, "take a wider seed")
+    fold = fold_of(pool.customer_id, seed)
     sheet = likeness.sheet_of(pool, list(columns))
     x = sheet.read(pool)
     _, parts = likeness.fit(sheet, x, member, fold)
     score = likeness.scores_apart(parts, x, fold)
-    told = 1 / (1 + np.exp(-score))
-    part = told[member].mean()  # of those of the kind, the share that is in the seed
-    return pd.DataFrame(
-        {
-            "customer_id": pool.customer_id.to_numpy(),
-            "member": member,
-            "score": score,
-            "probability": np.minimum(1.0, told / part),
-        }
-    )
+    ids = pool.customer_id.to_numpy()
+    return pd.DataFrame({"customer_id": ids, "member": member, "score": score})
 
 
 def ranked(one: Lookalikes, kind: str, most: int = 0) -> pd.DataFrame:
@@ -252,7 +242,7 @@ def _ids(table: Table) -> pd.Series:
 def _too_few(member: np.ndarray) -> str:
     n = int(member.sum())
     if n == 0:
-        return "the seed is empty: none of the prospects joined it"
+        return "the seed is empty: nobody of the pool is in it"
     if n < FEWEST:
         return f"only {n} members to learn from, and {FEWEST} are needed"
     if member.all():

@@ -68,12 +68,18 @@ def size_curve(one: Lookalikes, kind: str, n_boot: int = 500) -> pd.DataFrame:
 
 
 def best_seed(lifts: pd.DataFrame) -> str:
-    """The seed whose like brought most money a head among the first of the order.
+    """The seed to use. In: `lift_table`.
 
-    In: `lift_table`. Where no money came in, the one that is told apart best.
+    The one whose like brought most money a head among the first of the order, as far as that can be
+    told: of all within a standard error of it, the one told apart best. Where no money came in, the
+    one told apart best.
     """
-    by = "value_lift" if lifts.value_lift.notna().any() else "auc"
-    return str(lifts.seed.iloc[int(np.nanargmax(lifts[by].to_numpy(float)))])
+    value = lifts.value_lift.to_numpy(float)
+    if np.isfinite(value).any():
+        top = int(np.nanargmax(value))
+        error = (lifts.value_lift_high - lifts.value_lift_low).to_numpy(float)[top] / (2 * Z)
+        lifts = lifts[value >= value[top] - np.nan_to_num(error)]
+    return str(lifts.seed.iloc[int(np.nanargmax(lifts.auc.fillna(0).to_numpy(float)))])
 
 
 def auc_of(score: np.ndarray, joined: np.ndarray) -> tuple[float, float, float]:

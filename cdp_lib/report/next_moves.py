@@ -1,160 +1,24 @@
-"""Who asks for whom this week: the lists of the workbench, made into candidates of the policy.
-
-Each list comes from one place: carts and browses from the log, likely churners from their study,
-segments from the catalogue, prospects from the look-alikes. A list that a shop cannot make is named
-with what it lacks, and the others go on.
-"""
+"""The next moves of a week: candidates, facts and read-outs together, and what goes with them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
 from ibis import _
-from ibis.expr.types import Table
 
-from cdp_lib.activate import lookalike, reach, recovery
+from cdp_lib.activate import recovery
 from cdp_lib.activate.facts import facts
 from cdp_lib.activate.ledger import ledger_of
-from cdp_lib.activate.lists import read_list
-from cdp_lib.activate.lookalike import Lookalikes
 from cdp_lib.activate.moves import Moves, decide
 from cdp_lib.activate.policy import Audience, Policy
-from cdp_lib.behaviour import cart_lists, carts
-from cdp_lib.behaviour.cart_states import Carts
-from cdp_lib.checks import MissingTable, Refusal, TooLittleData
-from cdp_lib.customers import profile
-from cdp_lib.customers.catalogue import load
+from cdp_lib.checks import TooLittleData
 from cdp_lib.customers.discounts import discount_affinity
-from cdp_lib.customers.portrait import portrait
-from cdp_lib.customers.segments import members
 from cdp_lib.lift.programme import audience_table
-from cdp_lib.predict import study
-from cdp_lib.predict.outcome import churn
 from cdp_lib.report import loop
-from cdp_lib.report.propensity_findings import list_name
+from cdp_lib.report.candidates import LACKS, Sources, ask
 from cdp_lib.tables import Shop
-from cdp_lib.tables.engine import put
-
-CHURN = "05_churn"  # the notebook whose list of likely churners is taken where it has been written
-LEAST_DROP = 0.05  # of the price seen, from which a lower price is news
-BOUGHT_DAYS = (3, 14)  # days since the last order in which something that goes with it is offered
-LACKS = (MissingTable, TooLittleData)
-
-
-@dataclass(frozen=True, eq=False)
-class Sources:
-    """Where candidates come from; what is asked for twice is worked out once.
-
-    shop, policy. lists: the folder in which `CHURN` may have left its list. list_days: how far
-    carts and browses reach back. horizon_days: of the look-alikes (0: the usual). seeds: those to
-    compare (none: all). reach: share of the prospects to ask for. segments: path of the shop's own
-    catalogue. costs: of the churn study (contact_cost, saved_share, incentive_cost).
-    """
-
-    shop: Shop
-    policy: Policy
-    lists: str = ""
-    list_days: float = 7.0
-    horizon_days: int = 0
-    seeds: tuple[str, ...] = ()
-    reach: float = 0.1
-    segments: str = ""
-    costs: Mapping[str, float] = field(default_factory=dict)
-
-    @cached_property
-    def profile(self) -> Table:
-        """Everybody's features at the end of the data, kept by the engine."""
-        if self.shop.has("events"):
-            self.shop.keep()
-        return profile.as_of(self.shop, self.shop.as_of).cache()
-
-    @cached_property
-    def people(self) -> Table:
-        """The profile with what places each among the others, for segments."""
-        return portrait(self.profile).table
-
-    @cached_property
-    def baskets(self) -> Carts:
-        """The shop's carts."""
-        self.shop.require("events")
-        return carts.read(self.shop.journeys, self.shop.as_of, self.shop.settings.idle_hours)
-
-    @cached_property
-    def stock(self) -> dict[str, Table | None]:
-        """What tells prices."""
-        return {name: self.shop.find(name) for name in ("prices", "products")}
-
-    @cached_property
-    def browsed(self) -> Table:
-        """Products looked at by people who put nothing in a cart."""
-        self.shop.require("events")
-        shop = self.shop
-        return cart_lists.abandoned_browse_list(
-            shop.journeys, shop.as_of, self.list_days, **self.stock
-        )
-
-    @cached_property
-    def churners(self) -> pd.DataFrame:
-        """Those likely to leave whom a contact pays for: the columns of `study.scored_list`."""
-        question = churn(self.shop)
-        written = read_list(self.lists, list_name(CHURN, question))
-        if written is not None:
-            return written
-        return study.scored_list(study.study(self.shop, question, **self.costs)).table
-
-    @cached_property
-    def alike(self) -> Lookalikes:
-        """The shop's prospects, and the seeds they may be like."""
-        return lookalike.study(
-            self.shop, self.seeds, self.horizon_days, profile_now=lambda: self.profile
-        )
-
-    @cached_property
-    def lifts(self) -> pd.DataFrame:
-        """How well each seed finds its like; see `reach.lift_table`."""
-        return reach.lift_table(self.alike)
-
-    @property
-    def seed(self) -> str:
-        """The seed to use."""
-        return reach.best_seed(self.lifts)
-
-    @cached_property
-    def troubled(self) -> pd.DataFrame:
-        """Whom customer care should call; see `recovery.troubled`."""
-        one = next((a for a in self.policy.audiences if a.list == "service_recovery"), Audience(""))
-        saved = {k: v for k, v in self.costs.items() if k == "saved_share"}
-        return recovery.troubled(
-            self.shop, self.churners, self.profile, most=one.most or 10**9,
-            contact_cost=one.contact_cost, **saved,
-        )  # fmt: skip
-
-
-def ask(sources: Sources) -> tuple[dict[str, Table], dict[str, str]]:
-    """The candidates of each audience of the policy, and why others have none.
-
-    Out: audience -> a table with customer_id, on the shop's engine; audience -> what the shop
-    lacks.
-    """
-    found, lacking = {}, {}
-    for one in sources.policy.audiences:
-        try:
-            found[one.name] = _candidates(sources, one)
-        except LACKS as lack:
-            lacking[one.name] = f"{lack.place}: {lack.problem}"
-    return found, lacking
-
-
-def verdicts(shop: Shop) -> dict[str, str]:
-    """What the read-out of each audience of the ledger says: audience -> word of its verdict."""
-    if ledger_of(shop).experiments().empty or not shop.has("orders"):
-        return {}
-    table = audience_table(loop.audiences(shop))
-    return dict(zip(table.audience, table.word, strict=True))
 
 
 def decide_week(sources: Sources, suppressed: Collection[str] | str | Path = ()) -> Moves:
@@ -179,6 +43,14 @@ def decide_week(sources: Sources, suppressed: Collection[str] | str | Path = ())
     return Moves(policy, moves.table.cache(), moves.lacking)
 
 
+def verdicts(shop: Shop) -> dict[str, str]:
+    """What the read-out of each audience of the ledger says: audience -> word of its verdict."""
+    if ledger_of(shop).experiments().empty or not shop.has("orders"):
+        return {}
+    table = audience_table(loop.audiences(shop))
+    return dict(zip(table.audience, table.word, strict=True))
+
+
 def context(sources: Sources, moves: Moves) -> dict[str, pd.DataFrame]:
     """What goes into the files beside the ids: for customer care why each is called.
 
@@ -186,7 +58,7 @@ def context(sources: Sources, moves: Moves) -> dict[str, pd.DataFrame]:
     """
     columns = {}
     for one in moves.policy.audiences:
-        if one.list != "service_recovery" or one.name in moves.lacking:
+        if one.list != "service_recovery" or not _asked(sources, moves, one):
             continue
         got = moves.of(one.name, one.channels[0]).select("customer_id").to_pandas().customer_id
         mine = sources.troubled[sources.troubled.customer_id.isin(got)]
@@ -198,7 +70,9 @@ def stakes(sources: Sources, moves: Moves) -> pd.DataFrame:
     """Likely leavers who get a move: audience, probability, worth (kept where they stay)."""
     parts = []
     for one in moves.policy.audiences:
-        if one.name in moves.lacking or one.list not in ("service_recovery", "likely_churners"):
+        if one.list not in ("service_recovery", "likely_churners"):
+            continue
+        if not _asked(sources, moves, one):
             continue
         got = moves.given.filter(_.audience == one.name).select("customer_id").to_pandas()
         if one.list == "service_recovery":
@@ -218,80 +92,5 @@ def called(columns: Mapping[str, pd.DataFrame], policy: Policy) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=recovery.COLUMNS)
 
 
-def _candidates(sources: Sources, one: Audience) -> Table:
-    if one.segment:
-        catalogue = load(sources.segments)
-        try:
-            found = members(sources.people, one.segment, catalogue)
-        except Refusal as refusal:
-            if "needs" in refusal.problem:
-                raise TooLittleData(
-                    one.segment, refusal.value, refusal.problem, refusal.fix
-                ) from refusal
-            raise
-        return found
-    return _LISTS[one.list](sources)
-
-
-def _service_recovery(sources: Sources) -> Table:
-    return _put(sources.shop, sources.troubled, "troubled")
-
-
-def _likely_churners(sources: Sources) -> Table:
-    return _put(sources.shop, sources.churners, "churners")
-
-
-def _abandoned_carts(sources: Sources) -> Table:
-    hours = 24 * sources.list_days
-    threshold = sources.shop.settings.free_shipping_threshold
-    return cart_lists.abandoned_cart_list(
-        sources.baskets, **sources.stock, free_shipping_threshold=threshold, max_idle_hours=hours
-    ).select("customer_id")
-
-
-def _abandoned_browses(sources: Sources) -> Table:
-    return sources.browsed.select("customer_id")
-
-
-def _price_drop(sources: Sources) -> Table:
-    """Who looked at, or carted, what costs clearly less now."""
-    if not any(table is not None for table in sources.stock.values()):
-        sources.shop.require("prices")
-    in_carts = cart_lists.abandoned_item_list(sources.baskets, **sources.stock)
-    in_carts = in_carts.filter(_.idle_hours < 24 * sources.list_days)
-    columns = ["customer_id", "price_drop", "price_seen"]
-    rows = in_carts.select(*columns).union(sources.browsed.select(*columns))
-    return rows.filter(_.price_drop / _.price_seen.nullif(0) >= LEAST_DROP).select("customer_id")
-
-
-def _cross_sell(sources: Sources) -> Table:
-    if "days_since_order" not in sources.profile.columns:
-        sources.shop.require("orders")
-    first, last = BOUGHT_DAYS
-    days = sources.profile.days_since_order
-    return sources.profile.filter((days >= first) & (days < last)).select("customer_id")
-
-
-def _lookalike_prospects(sources: Sources) -> Table:
-    one = sources.alike
-    most = max(1, round(sources.reach * len(one.now)))
-    return _put(sources.shop, lookalike.ranked(one, sources.seed, most), "prospects")
-
-
-_LISTS: dict[str, Callable[[Sources], Table]] = {
-    "service_recovery": _service_recovery,
-    "likely_churners": _likely_churners,
-    "abandoned_carts": _abandoned_carts,
-    "abandoned_browses": _abandoned_browses,
-    "price_drop": _price_drop,
-    "cross_sell": _cross_sell,
-    "lookalike_prospects": _lookalike_prospects,
-}
-
-
-def _put(shop: Shop, frame: pd.DataFrame, name: str) -> Table:
-    import pyarrow as pa
-
-    schema = pa.schema([("customer_id", pa.string())])
-    rows = pa.Table.from_pandas(frame[["customer_id"]], schema=schema, preserve_index=False)
-    return put(shop.con, rows, f"{name}_{shop.as_of:%Y%m%d%H%M%S}")
+def _asked(sources: Sources, moves: Moves, one: Audience) -> bool:
+    return one.name not in moves.lacking and (not sources.only or one.name in sources.only)

@@ -10,11 +10,10 @@ from ibis import _
 from cdp_lib.activate import ads, reach, seeds
 from cdp_lib.activate.lookalike import Lookalikes
 from cdp_lib.activate.moves import Moves
-from cdp_lib.checks import MissingTable, TooLittleData
-from cdp_lib.report.next_moves import Sources
+from cdp_lib.checks import Refusal
+from cdp_lib.report.candidates import LACKS, Sources
 
 CURVE = ["share", "n", "caught", "caught_low", "caught_high", "margin", "per_head"]
-LACKS = (MissingTable, TooLittleData)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +90,6 @@ def for_platforms(sources: Sources, moves: Moves, found: Prospects) -> ForPlatfo
                 table = ads.matched(shop, people, platform, consent, value=by_value)
                 ads.write(table, sources.lists, f"08_{name}", platform)
                 sizes[f"{name} for {platform}"] = len(table)
-            except (*LACKS, ads.Refusal) as lack:
+            except Refusal as lack:
                 lacks.append(f"{name} for {platform}, {lack.problem}")
     return ForPlatforms(sizes, consent, "; ".join(lacks))
