@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ from cdp_lib.report import parameters as given_parameters
 from cdp_lib.report.execute import Executed, execute
 from cdp_lib.report.progress import Quiet
 from cdp_lib.report.record import Outcome, notebook_text, scrub
-from cdp_lib.report.runs import PRESETS, Run, by_run, choose, find_runs
+from cdp_lib.report.runs import PRESETS, Run, by_run, choose, find_runs, in_turn
 
 if TYPE_CHECKING:
     from cdp_lib.tables import Shop
@@ -105,14 +105,22 @@ def weekly(
             if LISTS in declared[found[name].notebook]:
                 values[name][LISTS] = str(folder / LISTS)
         with ThreadPoolExecutor(jobs) as pool, stopping(pool, stop):
-            work = {
-                name: pool.submit(
-                    _run_one, found[name], values[name], timeout_seconds, jobs, progress, stop
+            work: dict[str, Future] = {}
+            for name in in_turn(found, chosen):
+                # What is waited for was handed in before, so a pool of one gets through as well.
+                first = [work[o] for o in work if found[o].notebook.stem in found[name].after]
+                work[name] = pool.submit(
+                    _run_one,
+                    found[name],
+                    values[name],
+                    timeout_seconds,
+                    jobs,
+                    progress,
+                    stop,
+                    first,
                 )
-                for name in chosen
-            }
             health = health_of(opened)
-            executed = {name: future.result() for name, future in work.items()}
+            executed = {name: work[name].result() for name in chosen}
         outcomes = assemble(folder, out, week, opened, executed, values, kept, health)
         link = publish(out, week, folder)
     return Weekly(week, link, tuple(outcomes))
@@ -167,7 +175,10 @@ def _looks_back(as_of: datetime, whole: Shop) -> bool:
     return week_of(as_of) < week_of(whole.as_of)
 
 
-def _run_one(run: Run, values: dict, timeout_seconds, jobs: int, progress: Quiet, stop=None):
+def _run_one(
+    run: Run, values: dict, timeout_seconds, jobs: int, progress: Quiet, stop=None, first=()
+):
+    wait(first)
     progress.started(run.name)
     done = execute(
         run.notebook,

@@ -8,19 +8,24 @@ title and parameters:
     event = "purchase"
     horizon_days = 7
 
-That run is called 06_propensity-buy; its pages and headlines carry the name.
+That run is called 06_propensity-buy; its pages and headlines carry the name. A notebook that reads
+what another has written waits for it:
+
+    [08_audiences]
+    after = ["05_churn"]
 """
 
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 from cdp_lib.checks import Refusal, one_of
 
 PRESETS = "weekly.toml"
+AFTER = "after"
 _KEY = re.compile(r"[a-z0-9_]+")
 
 
@@ -32,12 +37,14 @@ class Run:
     - `notebook`: the file
     - `preset`: the parameters that weekly.toml gives it
     - `title`: the title that weekly.toml gives it, or ""
+    - `after`: the notebooks that must have run before it, where they run too
     """
 
     name: str
     notebook: Path
     preset: dict = field(default_factory=dict)
     title: str = ""
+    after: tuple[str, ...] = ()
 
 
 def find_runs(folder: str | Path) -> dict[str, Run]:
@@ -48,9 +55,13 @@ def find_runs(folder: str | Path) -> dict[str, Run]:
     for place in (Path(folder), Path(__file__).parents[2] / folder):
         notebooks = {path.stem: path for path in sorted(place.glob("*.ipynb"))}
         if notebooks:
-            several = _presets(place / PRESETS, notebooks)
-            each = [several[name] or [Run(name, path)] for name, path in notebooks.items()]
-            return {run.name: run for runs in each for run in runs}
+            several, after = _presets(place / PRESETS, notebooks)
+            each = {name: several[name] or [Run(name, path)] for name, path in notebooks.items()}
+            return {
+                run.name: replace(run, after=after.get(name, ()))
+                for name, runs in each.items()
+                for run in runs
+            }
     raise Refusal("notebooks", str(folder), "no notebook there", "name a folder of .ipynb files")
 
 
@@ -89,10 +100,30 @@ def _matching(place: str, beginning: str, runs: Mapping[str, Run], shown: str = 
     raise Refusal(place, shown or beginning, problem, fix)
 
 
-def _presets(file: Path, notebooks: Mapping[str, Path]) -> dict[str, list[Run]]:
+def in_turn(runs: Mapping[str, Run], names: Iterable[str]) -> list[str]:
+    """The names in an order in which each comes later than those it waits for.
+
+    Raises Refusal where some wait for each other.
+    """
+    waiting, ordered = list(names), []
+    while waiting:
+        stems = {runs[name].notebook.stem for name in waiting}
+        free = [name for name in waiting if not stems & set(runs[name].after)]
+        if not free:
+            raise Refusal(f"{PRESETS}: after", sorted(stems), "wait for each other", "take one out")
+        ordered += free
+        waiting = [name for name in waiting if name not in free]
+    return ordered
+
+
+def _presets(
+    file: Path, notebooks: Mapping[str, Path]
+) -> tuple[dict[str, list[Run]], dict[str, tuple[str, ...]]]:
+    """By notebook: the runs that weekly.toml gives it, and the notebooks it waits for."""
     found: dict[str, list[Run]] = {name: [] for name in notebooks}
+    after: dict[str, tuple[str, ...]] = {}
     if not file.is_file():
-        return found
+        return found, after
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -101,6 +132,11 @@ def _presets(file: Path, notebooks: Mapping[str, Path]) -> dict[str, list[Run]]:
         one_of(file.name, notebook, notebooks)
         for key, given in several.items() if isinstance(several, dict) else [("", None)]:
             place = f"{file.name}: {notebook}.{key}"
+            if key == AFTER and isinstance(given, list):
+                for other in given:
+                    one_of(place, other, notebooks)
+                after[notebook] = tuple(given)
+                continue
             if not isinstance(given, dict):
                 fix = f"write [{notebook}.name] above the parameters"
                 raise Refusal(place, given, "is not a table", fix)
@@ -110,4 +146,4 @@ def _presets(file: Path, notebooks: Mapping[str, Path]) -> dict[str, list[Run]]:
             preset = {name: value for name, value in given.items() if name != "title"}
             title = str(given.get("title", ""))
             found[notebook].append(Run(f"{notebook}-{key}", notebooks[notebook], preset, title))
-    return found
+    return found, after

@@ -7,7 +7,7 @@ import pytest
 
 from cdp_lib.checks import Refusal
 from cdp_lib.report.run import weekly
-from cdp_lib.report.runs import by_run, choose, find_runs
+from cdp_lib.report.runs import by_run, choose, find_runs, in_turn
 
 SEVERAL = """
 [02_who.buy]
@@ -37,6 +37,35 @@ def test_a_listed_notebook_runs_as_often_as_it_is_listed(books):
     assert runs["02_who-buy"].preset == {"event": "purchase"}
     assert (runs["02_who-buy"].title, runs["02_who-leave"].title) == ("Who will buy?", "")
     assert runs["02_who-leave"].notebook == runs["02_who-buy"].notebook == books / "02_who.ipynb"
+
+
+def test_a_notebook_waits_for_what_it_reads(books, write_notebook):
+    write_notebook(books, "03_sum", "Sum?", "x = 1")
+    (books / "weekly.toml").write_text('[01_count]\nafter = ["02_who"]\n' + SEVERAL)
+    runs = find_runs(books)
+    assert list(runs) == ["01_count", "02_who-buy", "02_who-leave", "03_sum"]
+    assert in_turn(runs, runs) == ["02_who-buy", "02_who-leave", "03_sum", "01_count"]
+    assert in_turn(runs, ["01_count", "03_sum"]) == ["01_count", "03_sum"]
+    (books / "weekly.toml").write_text(
+        '[01_count]\nafter = ["03_sum"]\n[03_sum]\nafter = ["01_count"]'
+    )
+    with pytest.raises(Refusal, match="wait for each other"):
+        in_turn(find_runs(books), ["01_count", "03_sum"])
+    (books / "weekly.toml").write_text('[01_count]\nafter = ["04_other"]\n')
+    with pytest.raises(Refusal, match="04_other"):
+        find_runs(books)
+
+
+def test_it_finds_what_the_other_has_written(tmp_path, monkeypatch, write_notebook, write_shop):
+    monkeypatch.chdir(tmp_path)
+    write_shop(tmp_path)
+    late = "import pathlib, time\ntime.sleep(2)\npathlib.Path('made').write_text('x')"
+    write_notebook(tmp_path / "notebooks", "01_reads", "Reads?", "open('made').read()")
+    write_notebook(tmp_path / "notebooks", "02_writes", "Writes?", late)
+    (tmp_path / "notebooks" / "weekly.toml").write_text('[01_reads]\nafter = ["02_writes"]\n')
+    assert not weekly("shop.toml", jobs=1).failed
+    (tmp_path / "made").unlink()
+    assert not weekly("shop.toml", jobs=2).failed
 
 
 def test_a_beginning_names_one_notebook_and_all_its_runs(books):
