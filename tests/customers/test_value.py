@@ -1,5 +1,7 @@
 """BG/NBD: the published parameters, independent integrals, planted parameters recovered."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from cdp_lib.checks import Refusal
-from cdp_lib.customers.value import BgNbd, fit_bgnbd, frequency_table, terms_of
+from cdp_lib.customers.value import BgNbd, fit_better, fit_bgnbd, frequency_table, terms_of
 
 CDNOW = BgNbd(0.243, 4.414, 0.793, 2.426, 0.0, True, 2357)
 
@@ -96,14 +98,17 @@ def test_expected_orders_of_the_published_customer():
     assert got[0] == pytest.approx(1.226, abs=1e-3)
 
 
-def test_the_slopes_are_those_of_the_likelihood():
+@pytest.mark.parametrize("at_first", [False, True])
+def test_the_slopes_are_those_of_the_likelihood(at_first):
     from scipy import optimize
 
     seen = simulate(CDNOW, 200, 5)
     x, recency, age = (seen[name].to_numpy(float) for name in ("frequency", "recency", "age"))
     at = np.array([0.6, 3.0, 0.9, 1.7])
-    plain = optimize.approx_fprime(at, lambda v: terms_of(v, x, recency, age)[0].sum(), 1e-7)
-    assert terms_of(at, x, recency, age)[1].sum(axis=1) == pytest.approx(plain, rel=1e-4)
+    plain = optimize.approx_fprime(
+        at, lambda v: terms_of(v, x, recency, age, at_first)[0].sum(), 1e-7
+    )
+    assert terms_of(at, x, recency, age, at_first)[1].sum(axis=1) == pytest.approx(plain, rel=1e-4)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -132,20 +137,55 @@ def test_expected_orders_equal_an_integral(r, alpha, a, b, x, part, age, horizon
     )
 
 
-def test_p_alive_equals_the_posterior_over_both_rates():
-    """Bayes on a fine grid of lambda and p, with no formula of the paper in it."""
+@pytest.mark.parametrize("at_first", [False, True])
+def test_p_alive_equals_the_posterior_over_both_rates(at_first):
+    """Bayes on a fine grid of lambda and p, with no formula of the papers in it."""
     rate = np.linspace(1e-4, 4, 1500)[:, None]
     leave = np.linspace(1e-4, 1 - 1e-4, 1500)[None, :]
-    model = BgNbd(1.4, 5.0, 1.3, 3.0, 0.0, True, 1)
+    model = BgNbd(1.4, 5.0, 1.3, 3.0, 0.0, True, 1, at_first)
     prior = stats.gamma(model.r, scale=1 / model.alpha).pdf(rate)
     prior = prior * stats.beta(model.a, model.b).pdf(leave)
-    for x, recency, age in [(1, 2.0, 9.0), (4, 7.0, 9.0), (6, 5.0, 40.0)]:
-        stays = (1 - leave) ** x * np.exp(-rate * age)
-        leaves = leave * (1 - leave) ** (x - 1) * np.exp(-rate * recency)
+    for x, recency, age in [(0, 0.0, 9.0), (1, 2.0, 9.0), (4, 7.0, 9.0), (6, 5.0, 40.0)]:
+        chances = x + at_first  # after how many orders they might have left
+        stays = (1 - leave) ** chances * np.exp(-rate * age)
+        leaves = leave * (1 - leave) ** (chances - 1.0) * np.exp(-rate * recency)
         weight = prior * rate**x
-        want = (weight * stays).sum() / (weight * (stays + leaves)).sum()
-        assert model.p_alive(x, recency, age)[0] == pytest.approx(want, rel=2e-3)
-    assert model.p_alive(0, 0, 500)[0] == 1
+        alive, gone = (weight * stays).sum(), (weight * leaves).sum() if chances else 0.0
+        assert model.p_alive(x, recency, age)[0] == pytest.approx(alive / (alive + gone), rel=2e-3)
+        # The likelihood of one history is the sum of the same weights, but for its scale.
+        if chances:
+            step = (rate[1, 0] - rate[0, 0]) * (leave[0, 1] - leave[0, 0])
+            told = model.log_likelihood_of([x], [recency], [age])
+            assert told == pytest.approx(np.log((alive + gone) * step), abs=0.01)
+    one_order = model.p_alive(0, 0, 500)[0]
+    assert one_order < 0.1 if at_first else one_order == 1
+
+
+def test_the_modified_model_is_told_from_the_plain_one():
+    """Planted: a chance of 0.3 to leave after the first order, or after later ones alone."""
+    import ibis
+    from planted_buyers import ORDERS, planted
+
+    for at_first in (True, False):
+        law = replace(ORDERS, at_first=at_first)
+        orders = planted(2500, 3, orders=law, arrive=(0, 60))
+        seen = frequency_table(ibis.memtable(orders), "2026-09-28").execute()
+        history = (seen.frequency, seen.recency, seen.age)
+        found = fit_better(*history)
+        assert found.at_first == at_first and found.converged
+        # chi2(4)/2 is 11.8 at 99.99 %; days as whole numbers cost a little more.
+        assert found.log_likelihood - law.log_likelihood_of(*history) < 15
+
+
+def test_weights_are_repeated_rows():
+    seen = simulate(CDNOW, 1500, 9).round(0)
+    seen = seen.assign(recency=seen.recency.where(seen.frequency > 0, 0).clip(upper=seen.age))
+    grouped = seen.groupby(["frequency", "recency", "age"]).size().rename("w").reset_index()
+    one = fit_bgnbd(seen.frequency, seen.recency, seen.age)
+    other = fit_bgnbd(grouped.frequency, grouped.recency, grouped.age, grouped.w)
+    assert other.n == one.n == 1500
+    assert other.parameters == pytest.approx(one.parameters, rel=1e-6)
+    assert other.log_likelihood == pytest.approx(one.log_likelihood)
 
 
 def test_planted_parameters_are_recovered():
