@@ -92,6 +92,36 @@ def inferred(shop: Shop, habits: Discounts, days: float = 365.0) -> GivenAway:
     )  # fmt: skip
 
 
+def by_affinity(shop: Shop, habits: Discounts, days: float = 365.0) -> pd.DataFrame:
+    """Buyers of the last `days` by how many of their purchases need a discount.
+
+    Out: a row per band of affinity, cut at half, once and twice the shop's own mean: affinity_from,
+    affinity_to, n_customers, n_orders, discounted_rate, discount (money given), anyway (of it, by
+    `inferred`).
+    """
+    above("days", days, 0)
+    rows = purchases(shop)
+    rows = rows.filter(rows.ordered_at >= ibis.literal(shop.as_of - timedelta(days=days)))
+    by = rows.group_by("customer_id").aggregate(
+        n=_.count(), k=total(_.discounted), given=_.discount.sum()
+    )
+    joined = by.inner_join(habits.table.select("customer_id", "affinity"), "customer_id")
+    mean = habits.prior.mean
+    edges = [0.0, mean / 2, mean, min(2 * mean, 1.0), 1.0]
+    band = sum((joined.affinity >= edge).cast("int64") for edge in edges[1:4])
+    found = joined.mutate(band=band).group_by("band").aggregate(
+        n_customers=_.count(), n_orders=_.n.sum(), n_discounted=_.k.sum(), discount=_.given.sum(),
+        anyway=(_.given * (1 - _.affinity)).sum(),
+    ).execute().sort_values("band", ignore_index=True)  # fmt: skip
+    found["affinity_from"] = [edges[int(at)] for at in found.band]
+    found["affinity_to"] = [edges[int(at) + 1] for at in found.band]
+    found["discounted_rate"] = (found.n_discounted / found.n_orders).astype(float)
+    counts = ["n_customers", "n_orders"]
+    found[counts] = found[counts].astype("int64")
+    columns = ["affinity_from", "affinity_to", *counts, "discounted_rate", "discount", "anyway"]
+    return found[columns]
+
+
 def by_experiment(shop: Shop, window_days: float = 7.0) -> pd.DataFrame:
     """The discounts that each arm of the shop's experiments got within so many days of its draw.
 

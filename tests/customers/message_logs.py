@@ -10,6 +10,7 @@ def messages(rows) -> pd.DataFrame:
     """Rows of (customer, channel, day from 2026-06-01, opened?, hour) as a table of messages."""
     table = pd.DataFrame(rows, columns=["customer_id", "channel", "day", "opened", "hour"])
     sent = pd.Timestamp("2026-06-01") + pd.to_timedelta(table.day * 24 + table.hour, unit="h")
+    sent = sent.astype("datetime64[us]")  # Spark reads no nanoseconds
     opened = sent + pd.Timedelta(hours=1)
     return pd.DataFrame(
         {
@@ -19,7 +20,7 @@ def messages(rows) -> pd.DataFrame:
             "channel": table.channel,
             "sent_at": sent,
             "opened_at": opened.where(table.opened.astype(bool)),
-            "clicked_at": pd.Series(pd.NaT, index=table.index, dtype="datetime64[ns]"),
+            "clicked_at": pd.Series(pd.NaT, index=table.index, dtype="datetime64[us]"),
         }
     )
 
