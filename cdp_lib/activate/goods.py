@@ -108,9 +108,10 @@ def with_article(shop: Shop, rows: Table) -> Table:
 def goods(shop: Shop, most: int = MOST_ARTICLES) -> Goods:
     """The articles that the shop sells, at `shop.as_of`: the `most` that most orders hold.
 
-    Not offered are articles without a price, without stock where products have a column `stock`
-    or `available`, and those that cost as much as they bring. Raises MissingTable without orders
-    and lines, and TooLittleData where nothing was sold or no product has a price.
+    A product without a price has that of its latest sale. Not offered are articles without a
+    price, without stock where products have a column `stock` or `available`, and those that cost as
+    much as they bring. Raises MissingTable without orders and lines, and TooLittleData where
+    nothing was sold.
     """
     at_least("most", most, 1)
     shop.require("orders", "order_lines")
@@ -122,11 +123,6 @@ def goods(shop: Shop, most: int = MOST_ARTICLES) -> Goods:
     if rows.empty or not rows.n_orders.sum():
         raise TooLittleData("order_lines", 0, "no order holds a product", "deliver order lines")
     rows["price"] = rows["price"].fillna(rows["last_price"]).astype(float)
-    if rows.price.isna().all():
-        raise TooLittleData(
-            "tables.products", "price", "no product has a price",
-            "give products.price, prices or order_lines.unit_price",
-        )  # fmt: skip
     rows = rows.sort_values("product_id", ignore_index=True)
     counts = rows.groupby("article_id").n_orders.sum().sort_index()
     kept = counts.sort_values(ascending=False, kind="stable").head(most).index

@@ -29,7 +29,9 @@ def baskets(*rows):
     """Orders and their lines, a row an order: (customer, days before the end, product, …)."""
     orders, lines = [], []
     for number, (customer, days, *products) in enumerate(rows):
-        orders.append((f"o{number}", customer, AS_OF - timedelta(days=days), 10.0 * len(products)))
+        orders.append(
+            (f"o{number}", customer, AS_OF - timedelta(days=float(days)), 10.0 * len(products))
+        )
         lines += [(f"o{number}", product, 1, 10.0) for product in products]
     frame = pd.DataFrame(orders, columns=["order_id", "customer_id", "ordered_at", "revenue"])
     frame["ordered_at"] = pd.to_datetime(frame.ordered_at).astype("datetime64[us]")
