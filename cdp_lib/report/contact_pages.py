@@ -102,6 +102,9 @@ def show_claims(shop: Shop, readouts: list[Readout], contact_cost: float) -> Non
     show_table(channels.claim_table(readouts, shop, contact_cost))
 
 
+campaigns = discounts.campaigns
+
+
 def limits(shop: Shop, plan: str = "") -> str:
     """What would change what is said of offers and channels, in sentences."""
     return channels.limits(plan if plan in contact.plans(shop) else "")
