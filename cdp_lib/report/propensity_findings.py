@@ -191,13 +191,16 @@ def list_name(notebook: str, question: Outcome) -> str:
     return f"{notebook}-{event}-{question.horizon_days}-days"
 
 
-def list_note(listed: Listed, path: Path | None, currency: str) -> str:
-    """How long the list is, what it is worth, and where it lies."""
+def list_note(one: Study, listed: Listed, path: Path | None) -> str:
+    """How long the list is, what it is worth, where it lies, and whether a rule would do."""
     if listed.table.empty:
         return "Nobody is on the list."
-    stake = wording.as_text(float(listed.table.value_at_stake.sum()), "money", currency)
-    where = f" It lies beside this page as {path.name}." if path else " No file was written."
-    return f"{len(listed.table):,} customers; {stake} at stake, each by their own chance.{where}"
+    n, stake = len(listed.table), _money(one, float(listed.table.value_at_stake.sum()))
+    where = f"It lies beside this page as {path.name}." if path else "No file was written."
+    said = f"{n:,} customers; {stake} at stake, each by their own chance. {where}"
+    verdict = race_verdict(one.race)
+    rule = f" By the race a list of as many by {verdict.rule} would do as well."
+    return said + rule if verdict.word == "use the rule" else said
 
 
 def group_view(table: pd.DataFrame, features: Iterable[Feature]) -> pd.DataFrame:
@@ -252,14 +255,10 @@ def profit_view(table: pd.DataFrame) -> pd.DataFrame:
 
 def assumption(offer: Offer, currency: str) -> str:
     """The costs that a profit rests on, in one sentence."""
-    cost = wording.as_text(offer.contact_cost, "money", currency)
-    margin = wording.as_text(offer.margin, "money", currency)
+    amounts = (offer.contact_cost, offer.margin, offer.incentive_cost)
+    cost, margin, given = (wording.as_text(one, "money", currency) for one in amounts)
     saved = wording.as_text(offer.saved_share, "share")
-    extra = (
-        f", an incentive of {wording.as_text(offer.incentive_cost, 'money', currency)}"
-        if offer.incentive_cost
-        else ""
-    )
+    extra = f", an incentive of {given}" if offer.incentive_cost else ""
     return (
         f"Assumed, not measured: a contact costs {cost}{extra}, changes {saved} of those it is "
         f"right for, and is then worth {margin}. Hold some out at random to measure it."
