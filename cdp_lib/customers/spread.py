@@ -62,9 +62,11 @@ def guarded_table(parts: pd.DataFrame) -> pd.DataFrame:
     if len(parts) < PARTS:
         nan = (float("nan"),) * 3
         return _guarded([*rows, ("trimmed", n, *nan), ("winsorised", n, *nan)])
-    inner, first, last = parts.iloc[1:-1], parts.iloc[0], parts.iloc[-1]
-    total = inner.total.sum() + first.n * first.highest + last.n * last.lowest
-    squares = inner.squares.sum() + first.n * first.highest**2 + last.n * last.lowest**2
+    inner = parts.iloc[1:-1]
+    ends_n = parts.n.iloc[[0, -1]].to_numpy()
+    drawn_to = np.array([inner.lowest.iloc[0], inner.highest.iloc[-1]])
+    total = inner.total.sum() + (ends_n * drawn_to).sum()
+    squares = inner.squares.sum() + (ends_n * drawn_to**2).sum()
     drawn_in, spread = _mean(n, total, squares)
     trimmed = inner.total.sum() / inner.n.sum()
     half = Z * spread * n / inner.n.sum()

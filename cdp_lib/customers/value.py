@@ -24,6 +24,7 @@ from cdp_lib.windows import instant
 DAYS = {"days": 1, "weeks": 7}
 EDGE = 8.0  # the logarithms of the parameters are sought in [-EDGE, EDGE]
 FEWEST = 50  # customers below which four parameters are not worth fitting
+CLEARLY = 3.0  # in the logarithm of the likelihood
 STARTS = ((1.0, 1.0, 1.0, 1.0), (0.3, 5.0, 0.8, 2.5), (1.0, 10.0, 0.1, 3.0), (5.0, 1.0, 2.0, 20.0))
 
 
@@ -163,12 +164,16 @@ def fit_bgnbd(frequency, recency, age, weight=None, at_first: bool = False) -> B
 
 
 def fit_better(frequency, recency, age, weight=None) -> BgNbd:
-    """The likelier one of the plain and the modified model; as many parameters, so a fair choice.
+    """The plain model, or the modified one where that is clearly likelier.
 
-    Arguments and errors are those of `fit_bgnbd`.
+    Both have four parameters. Clearly is by more than 3 in the log-likelihood (strong evidence by
+    Kass and Raftery 1995, doi:10.1080/01621459.1995.10476572). Arguments and errors are those of
+    `fit_bgnbd`.
     """
-    fits = [fit_bgnbd(frequency, recency, age, weight, at_first) for at_first in (False, True)]
-    return max(fits, key=lambda model: model.log_likelihood)
+    plain, modified = (
+        fit_bgnbd(frequency, recency, age, weight, at_first) for at_first in (False, True)
+    )
+    return modified if modified.log_likelihood > plain.log_likelihood + CLEARLY else plain
 
 
 def frequency_table(
