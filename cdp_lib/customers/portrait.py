@@ -95,7 +95,8 @@ def portraits(shop: Shop, weeks_back: int = 1) -> tuple[Portrait, Portrait | Non
     less than 0 weeks.
     """
     at_least("weeks_back", weeks_back, 0)
-    shop.keep()
+    if shop.has("events"):
+        shop.keep()
     now = portrait(profile_as_of(shop, shop.as_of))
     if not weeks_back:
         return now, None
