@@ -64,10 +64,8 @@ def next_best(
         row = np.repeat(np.arange(len(batch)), chosen.shape[1])
         column = chosen.ravel()
         # Named is the family on whose own list the article stands highest.
-        own = [
-            scaled(values)[row, column] * told for values, told in zip(said, speaks, strict=True)
-        ]
-        family = np.stack(own).argmax(axis=0)
+        own = np.stack([scaled(values)[row, column] for values in said]).round(4)
+        family = np.where(speaks[:, None], own, -1.0).argmax(axis=0)
         part = pd.DataFrame(
             {
                 "customer": batch[row],

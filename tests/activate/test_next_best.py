@@ -140,6 +140,7 @@ def carts_shop(folder, con, *adds, settings="free_shipping_threshold = 50.0"):
     return opened(folder, con, settings, **sold, events=events)
 
 
+@pytest.mark.long_on_spark
 def test_the_cheapest_relevant_article_closes_the_gap(con, tmp_path):
     goods = goods_of(6, price=np.array([20.0, 35.0, 32.0, 31.0, 30.0, 200.0]))
     shop = carts_shop(
