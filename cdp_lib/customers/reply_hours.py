@@ -148,11 +148,13 @@ def _alike(rows: Table, found: pd.DataFrame) -> float:
     row = people.aggregate(**sums).execute().iloc[0]
     total = np.array([row[f"m{h}"] for h in hours], float)
     spread = np.array([[row[f"v{min(a, b)}_{max(a, b)}"] for b in hours] for a in hours], float)
-    rank = np.linalg.matrix_rank(spread, hermitian=True)
-    if rank == 0:
+    # The sums over all hours of a batch are 0, so some directions are nothing but rounding.
+    size, direction = np.linalg.eigh(spread)
+    known = size > 1e-9 * size.max(initial=0.0)
+    if not known.any():
         return float("nan")
-    distance = float(total @ np.linalg.pinv(spread, hermitian=True) @ total)
-    return float(chi2.sf(distance, rank))
+    distance = float(((direction[:, known].T @ total) ** 2 / size[known]).sum())
+    return float(chi2.sf(distance, known.sum()))
 
 
 def _own(own: Table) -> tuple[float, float, float]:

@@ -55,6 +55,7 @@ def show_channels(shop: Shop, segments: Table | None = None) -> None:
     show(bar_chart(table, "channel", "best_share", "For how many it is the best channel", "share"))
     gains = dict.fromkeys(("gain", "gain_low", "gain_high"), "points")
     headings = {"n_sent": "Messages", "n_compared": "With another channel", "gain": "Over the next"}
+    headings |= {"gain_low": "… low", "gain_high": "… high"}
     show_table(table, formats=gains, people="n_customers", headings=headings)
 
 
@@ -66,7 +67,8 @@ def show_hours(shop: Shop) -> None:
     table = channels.hour_view(hours)
     if len(table):
         ends = ("difference", "difference_low", "difference_high")
-        show(effect_chart(table, "Answers at an hour, over the other hours", "sent", *ends))
+        chart = effect_chart(table, "Answers at an hour, over the other hours", "sent", *ends)
+        show(chart.update_xaxes(tickformat="+.1%"))
 
 
 @_or_why_not

@@ -135,8 +135,8 @@ def limit_headline(limit: Limit, worth: Worth, arms: Arms | None, currency: str 
         unit="number",
         n=None,
         verdict=LIMIT_VERDICT.get(limit.word, "cannot tell"),
-        sentence=f"{LIMIT_WORDS[limit.word]}. A message brings {_gain_text(limit, currency)}, "
-        f"{basis}; a permission {wording.as_text(worth.value, 'money', currency)} a year, {value} "
+        sentence=f"{LIMIT_WORDS[limit.word]}. A message brings {_gain_text(limit, currency)} after "
+        f"its cost, {basis}; a permission {wording.as_text(worth.value, 'money', currency)} a year, {value} "
         f"({wording.interval_as_text(worth.low, worth.high, 'money', currency)}).{must}{top}",
         higher_is="neutral",
     )
