@@ -79,15 +79,16 @@ def _reached(shop: Shop, policy: Policy, ledger: Ledger) -> Table | None:
         known = sent.experiment_id.unique().tolist()
         if known:
             rows = rows.filter(_.campaign_id.notin(known))
-        parts.append(rows.select("customer_id", at=_.sent_at.cast("timestamp")))
+        parts.append(rows.select("customer_id", us=micros(rows.sent_at)))
     if len(sent):
         frame = sent.rename(columns={"unit_id": "customer_id", "delivered_at": "at"})
-        parts.append(_put(shop, frame[["customer_id", "at"]], "delivered"))
+        delivered = _put(shop, frame[["customer_id", "at"]], "delivered")
+        parts.append(delivered.select("customer_id", us=micros(delivered["at"])))
     if not parts:
         return None
     rows = (ibis.union(*parts) if len(parts) > 1 else parts[0]).filter(_.customer_id.notnull())
     end = int((shop.as_of - datetime(1970, 1, 1)) / timedelta(microseconds=1))
-    rows = rows.mutate(days=(end - micros(rows["at"])).cast("float64") / DAY)
+    rows = rows.mutate(days=(end - rows.us).cast("float64") / DAY)
     return rows.group_by("customer_id").aggregate(
         n_messages=(_.days <= policy.per_days).cast("int64").sum(),
         days_since_message=_.days.min(),
