@@ -92,12 +92,14 @@ def portraits(shop: Shop, weeks_back: int = 1) -> tuple[Portrait, Portrait | Non
     """The portrait of a shop at its as_of, and that of some weeks before by the same cuts.
 
     weeks_back: 0 for none. The second is None, too, where nobody was known then. Raises Refusal for
-    less than 0 weeks.
+    less than 0 weeks, and TooLittleData where nobody has ordered yet.
     """
     at_least("weeks_back", weeks_back, 0)
     if shop.has("events"):
         shop.keep()
     now = portrait(profile_as_of(shop, shop.as_of))
+    if shop.has("orders") and now.cuts is None:
+        raise TooLittleData("orders", 0, "nobody has ordered", "wait for the first order")
     if not weeks_back:
         return now, None
     then = shop.as_of - timedelta(weeks=weeks_back)

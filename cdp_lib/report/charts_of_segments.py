@@ -57,12 +57,15 @@ def name_chart(
     return figure.update_layout(margin={"l": 0, "r": 0, "b": 8})
 
 
-def move_chart(moved: pd.DataFrame, title: str, order: list[str]):
+def move_chart(moved: pd.DataFrame | None, title: str, order: list[str]):
     """Where customers went between two days: shares of those who came from a row's state.
 
     `moved`: of `moves.moves`. order: the states, in the order wanted. Those who stayed are left
-    blank, since they would drown the rest; moves of fewer than 10 people are not shown.
+    blank, since they would drown the rest; moves of fewer than 10 people are not shown. None,
+    where there is no earlier day, is nothing to draw.
     """
+    if moved is None:
+        moved = pd.DataFrame(columns=["came_from", "went_to", "n_customers", "share"])
     need(moved, ["came_from", "went_to", "n_customers", "share"], "moves")
     rows = [state for state in order if state in set(moved.came_from)]
     columns = [state for state in order if state in set(moved.went_to)]

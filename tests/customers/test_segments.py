@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdp_lib.checks import Refusal
+from cdp_lib.checks import Refusal, TooLittleData
 from cdp_lib.customers import segments
 from cdp_lib.customers.catalogue import load
 from cdp_lib.customers.overlaps import overlap_counts, overlap_table
@@ -252,3 +252,5 @@ def test_a_shop_of_nothing_but_orders_has_a_portrait(make_shop, duckdb_con):
     assert counts.loc["lapsed_regulars"].n_customers == 0
     with pytest.raises(Refusal, match="weeks_back"):
         portraits(shop, -1)
+    with pytest.raises(TooLittleData, match="nobody has ordered"):
+        portraits(make_shop(duckdb_con, {"orders": orders.assign(revenue=-1.0)}), 0)

@@ -180,6 +180,7 @@ def test_charts_carry_words_and_hide_small_groups():
     assert np.isnan(grid.loc["Lost", "Hibernating"]), "three people are not shown"
     assert NEW not in grid.index
     assert charts.move_chart(moved().head(0), "None", list(NAMES)).layout.meta["alt"]
+    assert charts.move_chart(None, "None", list(NAMES)).layout.height == 150
     pairs = pd.DataFrame({"name": list("ab"), "other": list("ba"), "share": [0.5, np.nan]})
     figure = charts.overlap_chart(pairs, "Overlap", {"a": "<i>A</i>", "b": "B"})
     assert [list(figure.data[0].y), list(figure.data[0].x)] == [
