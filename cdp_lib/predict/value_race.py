@@ -95,17 +95,19 @@ def race(
             "orders", len(frame), f"fewer than {LEAST_CUSTOMERS} customers to test on",
             "wait for more customers",
         )  # fmt: skip
-    learn, left_out = test - timedelta(days=horizon_days), {}
     known = {LAST: frame.last_value, OWN: frame.own_value, MODEL: frame.model_value}
+    learn, left_out = test - timedelta(days=horizon_days), {}
     if learn - begun < timedelta(days=LEAST_HISTORY):
-        left_out[TREES] = left_out[AVERAGE] = (
-            f"needs {2 * horizon_days + LEAST_HISTORY} days of orders to learn and to test"
-        )
+        why = f"needs {2 * horizon_days + LEAST_HISTORY} days of orders to learn and to test"
+        left_out = dict.fromkeys((AVERAGE, TREES), why)
     else:
         rows = _drawn(_not_test(history_table(shop, learn), seed), cap, seed).cache()
-        trees = value_trees.fit(shop, rows, learn, horizon_days, kind, features, seed, threads)
-        known[AVERAGE] = np.full(len(frame), trees.mean)
-        known[TREES] = trees.predict(shop, tested, test, frame.customer_id)
+        try:
+            trees = value_trees.fit(shop, rows, learn, horizon_days, kind, features, seed, threads)
+            known[AVERAGE] = np.full(len(frame), trees.mean)
+            known[TREES] = trees.predict(shop, tested, test, frame.customer_id)
+        except TooLittleData as refusal:
+            left_out = dict.fromkeys((AVERAGE, TREES), refusal.problem)
     came = frame.happened.to_numpy(float)
     forecasts = {name: np.asarray(known[name], float) for name in CANDIDATES if name in known}
     return _judged(forecasts, came, int(horizon_days), test, left_out)
