@@ -94,6 +94,8 @@ def show_pressure(
         counts = {name: "count" for name in table.columns if name.startswith(("opt", "apps"))}
         headings = {"opt_outs": "Opt-outs a year, a thousand customers"}
         headings |= {"apps_removed": "Apps removed"} if "apps_removed" in table.columns else {}
+        headings |= {name: "… low" for name in table.columns if name.endswith("_low")}
+        headings |= {name: "… high" for name in table.columns if name.endswith("_high")}
         show_table(table, formats=money | counts, people="n_customers", headings=headings,
                    currency=shop.currency)  # fmt: skip
 

@@ -55,7 +55,10 @@ def campaigns(shop: Shop, without: str = "") -> list[Readout]:
 def study(shop: Shop, readouts: list[Readout] | None = None, days: float = 365.0) -> DiscountStudy:
     """The discounts of a shop. readouts: of `campaigns`. Raises as `discounts.read`."""
     habits = discounts.read(shop)
-    measured = given_away.measured(_with_discounts(shop, readouts or []), _lifts(readouts or []))
+    lifts = _lifts(readouts or [])
+    # Without a read-out the shop may have no experiments at all.
+    told = _with_discounts(shop, readouts) if len(lifts) else None
+    measured = pd.DataFrame() if told is None else given_away.measured(told, lifts)
     given, bands = (f(shop, habits, days) for f in (given_away.inferred, given_away.by_affinity))
     return DiscountStudy(habits, given, bands, measured, shop.currency)
 
@@ -63,11 +66,11 @@ def study(shop: Shop, readouts: list[Readout] | None = None, days: float = 365.0
 def _with_discounts(shop: Shop, readouts: list[Readout]) -> pd.DataFrame:
     """The discounts of the experiments, each within the window that it is read out over."""
     windows = {one.experiment.experiment_id: one.experiment.window_days for one in readouts}
-    parts = [pd.DataFrame(columns=["experiment_id", "arm", "discounted_rate"])]
+    parts = []
     for days in sorted(set(windows.values())):
         table = given_away.by_experiment(shop, days)
-        parts = [*parts, table[table.experiment_id.map(windows) == days]]
-    return pd.concat(parts[1:] or parts, ignore_index=True)
+        parts.append(table[table.experiment_id.map(windows) == days])
+    return pd.concat(parts, ignore_index=True)
 
 
 def _lifts(readouts: list[Readout]) -> pd.DataFrame:
@@ -164,6 +167,8 @@ def band_view(one: DiscountStudy) -> pd.DataFrame:
 
 def measured_view(one: DiscountStudy) -> pd.DataFrame:
     """The campaigns with a discount as people read them."""
+    if one.measured.empty:
+        return one.measured
     columns = ["experiment_id", "arm", "n_discounted", "discount", "anyway_share",
                "anyway_share_low", "anyway_share_high", "anyway", "anyway_low",
                "anyway_high"]  # fmt: skip

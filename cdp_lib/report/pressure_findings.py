@@ -110,23 +110,28 @@ def pressure_headline(pressure: Pressure, arms: Arms | None) -> Headline:
 def limit_headline(limit: Limit, worth: Worth, arms: Arms | None, currency: str = "") -> Headline:
     """The weekly send limit, with what it rests on."""
     name = "Messages a week from which one more costs more than it brings"
-    needed = wording.as_text(limit.needed, "money", currency)
-    ends = wording.interval_as_text(limit.needed_low, limit.needed_high, "money", currency)
-    must = (
-        f" At {limit.now:.1f} a week, as now, a message more must bring {needed} ({ends})."
-        if limit.needed_low > 0
-        else " What a permission is worth cannot be told from nothing, so neither can the harm."
-        if math.isfinite(limit.needed) and worth.inferred
-        else ""
-    )
+    needed, must = wording.as_text(limit.needed, "money", currency), ""
+    if limit.needed_low > 0:
+        ends = wording.interval_as_text(limit.needed_low, limit.needed_high, "money", currency)
+        told = f"({ends})" if limit.needed_low < limit.needed_high else ""
+        must = f" At {limit.now:.1f} a week, as now, a message more must bring {needed} {told}."
+    yearly = wording.as_text(worth.value, "money", currency)
+    ends = wording.interval_as_text(worth.low, worth.high, "money", currency)
+    if worth.inferred and not worth.low > 0:
+        lack = (
+            f"What a permission is worth cannot be told from nothing: its holders left {yearly} a "
+            f"year more than others ({ends}), inferred. Give its worth as `permission_value`"
+            if math.isfinite(worth.value)
+            else "What a permission is worth is not known: give it as `permission_value`"
+        )
+        return nothing(name, "number", f"{lack}.")
     if not math.isfinite(limit.n_per_week):
-        lack = "What a message brings is not known" if math.isfinite(limit.needed) else (
-            "Neither what a permission is worth nor what a message brings is known")  # fmt: skip
-        return nothing(name, "number", f"{lack}: draw plans of sending at random.{must}")
+        lack = "What a message brings is not known: draw plans of sending at random."
+        return nothing(name, "number", f"{lack}{must}")
     basis = "measured on plans drawn at random" if arms is not None else "as the analyst says"
-    value = "inferred" if worth.inferred else "as the analyst says"
-    top = f" More than {limit.most:.1f} a week were never sent to learn from." if (
-        limit.high >= limit.most) else ""  # fmt: skip
+    value = f"inferred ({ends})" if worth.inferred else "as the analyst says"
+    seen = limit.high >= limit.most
+    top = f" More than {limit.most:.1f} a week were never sent to learn from." if seen else ""
     return Headline(
         name=name,
         value=limit.n_per_week,
@@ -136,8 +141,7 @@ def limit_headline(limit: Limit, worth: Worth, arms: Arms | None, currency: str 
         n=None,
         verdict=LIMIT_VERDICT.get(limit.word, "cannot tell"),
         sentence=f"{LIMIT_WORDS[limit.word]}. A message brings {_gain_text(limit, currency)} after "
-        f"its cost, {basis}; a permission {wording.as_text(worth.value, 'money', currency)} a year, {value} "
-        f"({wording.interval_as_text(worth.low, worth.high, 'money', currency)}).{must}{top}",
+        f"its cost, {basis}; a permission {yearly} a year, {value}.{must}{top}",
         higher_is="neutral",
     )
 
