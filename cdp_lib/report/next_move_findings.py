@@ -158,33 +158,34 @@ def asked_view(outcomes: pd.DataFrame) -> pd.DataFrame:
     return long.assign(asked=long.asked.map(words), became=long.became.map(words))
 
 
-def seed_view(found: Prospects) -> pd.DataFrame:
-    """Each seed in a row: what its members bring afterwards, and how well their like are found."""
+def seed_view(found: Prospects, currency: str) -> pd.DataFrame:
+    """Each seed in a row, as text with 95 % intervals: what its members bring afterwards, and how
+    well their like are found."""
     if found.one is None:
         return found.quality
-    parts = ["seed", "auc", "lift", "lift_low", "lift_high", "value_lift", "value_lift_low",
-             "value_lift_high"]  # fmt: skip
-    table = found.quality.merge(found.lifts[parts], "left", on="seed")
-    table["used"] = table.seed == found.seed
-    columns = {
-        "title": "Seed: in the span before, they …",
-        "n": "Members",
-        "margin": "Margin of each in the next span",
-        "margin_low": "… low",
-        "margin_high": "… high",
-        "repeat": "Buy again",
-        "auc": "Told apart (AUC)",
-        "lift": "Joined: first tenth over chance",
-        "lift_low": "…, low",
-        "lift_high": "…, high",
-        "value_lift": "Margin: first tenth over all",
-        "value_lift_low": "…, low ",
-        "value_lift_high": "…, high ",
-        "used": "Used",
-    }
-    for name in ("margin", "margin_low", "margin_high"):
-        table[name] = table[name].round(2)
-    return table[list(columns)].rename(columns=columns)
+    table = found.quality.merge(found.lifts.drop(columns=["title", "n"]), "left", on="seed")
+
+    def told(name: str, unit: str) -> list[str]:
+        ends = zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)
+        texts = [
+            (wording.as_text(v, unit, currency), wording.interval_as_text(a, b, unit, currency))
+            for v, a, b in ends
+        ]
+        return [f"{value} ({span})" if span else value for value, span in texts]
+
+    view = pd.DataFrame(
+        {
+            "They …": table.title,
+            "Members": table.n,
+            "Margin of each afterwards": told("margin", "money"),
+            "Buy again": told("repeat", "share"),
+            "Told apart (AUC)": told("auc", "number"),
+            "Joined: first tenth over chance": told("lift", "number"),
+            "Margin: first tenth over all": told("value_lift", "number"),
+            "Used": table.seed == found.seed,
+        }
+    )
+    return view[view.Members >= wording.SMALL_GROUP]
 
 
 def lacking_note(moves_lacking: Mapping[str, str], found: Prospects) -> str:
