@@ -29,6 +29,7 @@ MOST_PAIRED = 2_000  # articles whose pairs are counted: the most bought
 LEAST_BASKETS = 3
 SAME_NEED = ("category",)
 TAIL = 0.025
+FALSE_RATE = 0.05
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Pairs:
     """Pairs of articles in baskets.
 
     table: a row per pair with at least one basket: a, b (article indices, a < b), n_baskets,
-    expected, lift (shrunk) with lift_low and lift_high of 95 %, same_need.
+    expected, lift (shrunk) with lift_low and lift_high of 95 %, same_need, false_rate (of the pairs
+    at least as sure, the share to expect by chance: Poisson, then Benjamini and Hochberg 1995).
     n_baskets: orders read. strength, worth: of the gamma law that lifts are shrunk to, whose mean
     is strength / worth.
     """
@@ -47,10 +49,13 @@ class Pairs:
     worth: float
 
     def complements(self, least: int = LEAST_BASKETS) -> pd.DataFrame:
-        """The pairs surely above chance that do not serve one need, the strongest first."""
-        found = self.table[
-            (self.table.lift_low > 1) & (self.table.n_baskets >= least) & ~self.table.same_need
-        ]
+        """The pairs above chance that do not serve one need, the strongest first.
+
+        Of them one in twenty is expected to be chance; each has at least `least` baskets.
+        """
+        table = self.table
+        sure = (table.lift_low > 1) & (table.false_rate <= FALSE_RATE)
+        found = table[sure & (table.n_baskets >= least) & ~table.same_need]
         return found.sort_values(["lift_low", "a", "b"], ascending=[False, True, True])
 
 
@@ -101,7 +106,12 @@ def _shrunk(counted, single, goods, chosen, same_need, n_orders, n_pairs, n_line
     spread = max(spread, 1e-3 * mean**2)
     strength, worth = mean**2 / spread, mean / spread
     from scipy.special import gammaincinv
+    from scipy.stats import false_discovery_control, poisson
 
+    # Pairs that no basket holds were tested too.
+    n_tested = len(chosen) * (len(chosen) - 1) / 2
+    false = poisson.sf(n - 1, mean * expected)
+    false = false_discovery_control(false) * n_tested / max(len(n), 1) if len(n) else false
     with np.errstate(divide="ignore", invalid="ignore"):
         table = pd.DataFrame(
             {
@@ -113,6 +123,7 @@ def _shrunk(counted, single, goods, chosen, same_need, n_orders, n_pairs, n_line
                 "lift_low": gammaincinv(strength + n, TAIL) / (worth + expected),
                 "lift_high": gammaincinv(strength + n, 1 - TAIL) / (worth + expected),
                 "same_need": alike(goods, a, b, same_need),
+                "false_rate": np.minimum(false, 1.0),
             }
         )
     table = table.sort_values(["a", "b"], ignore_index=True)

@@ -29,8 +29,8 @@ def pair_note(pairs: Pairs) -> str:
     n = len(pairs.complements())
     return (
         f"{n:,} pairs stand together in more baskets than two random lines of the same baskets "
-        f"would, in {pairs.n_baskets:,} orders. The lower bound of the lift is shrunk where "
-        "baskets are few."
+        f"would, in {pairs.n_baskets:,} orders; of these one in twenty is expected to be chance. "
+        "Lifts are shrunk where baskets are few."
     )
 
 

@@ -135,7 +135,7 @@ def family_view(table: pd.DataFrame) -> pd.DataFrame:
         ends = zip(table[f"{measure}_low"], table[f"{measure}_high"], strict=True)
         shown[f"{measure} interval"] = [wording.interval_as_text(*pair, unit) for pair in ends]
     shown["coverage_rate"] = table.coverage_rate.to_numpy()
-    shown["beats"] = table.beats.replace("", "is it").to_numpy()
+    shown.insert(1, "beats", table.beats.replace("", "is it").to_numpy())
     return shown
 
 
@@ -174,8 +174,8 @@ def kind_note(one: Study) -> str:
 
 
 def coverage_view(one: Study, listed: pd.DataFrame) -> pd.DataFrame:
-    """What is known of the customers on the lists: known, n_customers, listed_rate, articles (on
-    a list, on average)."""
+    """What is known of the customers on the lists: known, n_customers, share_with_list,
+    articles_each."""
     seen = one.now.seen
     bought = np.diff(seen.bought.indptr) > 0
     kind = np.where(bought, "bought before", np.where(seen.cold, "nothing yet", "looked only"))
@@ -187,24 +187,26 @@ def coverage_view(one: Study, listed: pd.DataFrame) -> pd.DataFrame:
             {
                 "known": name,
                 "n_customers": len(mine),
-                "listed_rate": float((mine > 0).mean()) if len(mine) else math.nan,
-                "articles": float(mine.mean()) if len(mine) else math.nan,
+                "share_with_list": float((mine > 0).mean()) if len(mine) else math.nan,
+                "articles_each": float(mine.mean()) if len(mine) else math.nan,
             }
         )
     return pd.DataFrame(rows)
 
 
 def first_view(listed: pd.DataFrame) -> pd.DataFrame:
-    """By which family the articles on the lists stand highest: family, n_customers, first_rate
-    (of first places), listed_rate (of all places)."""
+    """By which family the articles on the lists stand highest: family, n_customers (who see
+    it first), share_of_first, share_of_places."""
     first = listed[listed["rank"] == 1]
     table = pd.DataFrame({"family": list(TITLES)[:-1]})
     table["n_customers"] = table.family.map(first.family.value_counts()).fillna(0).astype(int)
-    table["first_rate"] = table.n_customers / max(len(first), 1)
-    table["listed_rate"] = table.family.map(listed.family.value_counts(normalize=True)).fillna(0)
+    table["share_of_first"] = table.n_customers / max(len(first), 1)
+    table["share_of_places"] = table.family.map(listed.family.value_counts(normalize=True)).fillna(
+        0
+    )
     table["family"] = table.family.map(TITLES)
-    table = table[table.listed_rate > 0]
-    return table.sort_values("listed_rate", ascending=False, kind="stable", ignore_index=True)
+    table = table[table.share_of_places > 0]
+    return table.sort_values("share_of_places", ascending=False, kind="stable", ignore_index=True)
 
 
 def claim_table(one: Study) -> pd.DataFrame:

@@ -151,6 +151,7 @@ def test_the_cheapest_relevant_article_closes_the_gap(con, tmp_path):
         {
             "a": [0, 0, 0, 2], "b": [1, 2, 4, 3], "n_baskets": 9, "expected": 1.0,
             "lift": 9.0, "lift_low": [3.0, 2.0, 0.5, 4.0], "lift_high": 12.0, "same_need": False,
+            "false_rate": 0.01,
         }
     )  # fmt: skip
     carts = late_carts(shop)
@@ -170,6 +171,7 @@ def test_liked_articles_top_up_too_and_a_dear_one_does_not(duckdb_con, tmp_path)
     shop = carts_shop(tmp_path, duckdb_con, ("v1", "k1", "a000", 40.0))
     carts = late_carts(shop)
     types = {"a": int, "b": int, "n_baskets": int, "lift_low": float, "same_need": bool}
+    types["false_rate"] = float
     none = Pairs(pd.DataFrame(columns=list(types)).astype(types), 9, 1.0, 1.0)
     assert top_ups(carts, goods, none, 50).product_id.isna().all()
     carts = late_carts(_named(shop))

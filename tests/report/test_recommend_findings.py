@@ -178,4 +178,4 @@ def test_lists_are_told_by_size_alone():
     assert "2 customers have a list of up to 2 articles" in told and "ann" not in told
     first = recommend_findings.first_view(listed)
     assert first[["family", "n_customers"]].values.tolist()[0] == ["Content", 2]
-    assert first.listed_rate.sum() == pytest.approx(1)
+    assert first.share_of_places.sum() == pytest.approx(1)
