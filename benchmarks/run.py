@@ -18,6 +18,8 @@ SCRIPTS = {
     "quality": "quality_peers.py",
     "uplift": "uplift_peers.py",
     "readout": "readout_peers.py",
+    "recommend": "recommend_peers.py",
+    "segments": "segment_peers.py",
 }
 
 
