@@ -21,6 +21,7 @@ def name_chart(
     `table`: a row per group: its name, n_customers, customer_share, and the `share` of money.
     """
     import plotly.graph_objects as go
+    from plotly import colors
 
     need(table, [name, "n_customers", "customer_share", share], "groups")
     shown = table[table.n_customers >= wording.SMALL_GROUP]
@@ -31,7 +32,9 @@ def name_chart(
         f"{wording.as_text(worth, 'share')} of the {money}"
         for row, worth in zip(shown.itertuples(), shown[share], strict=True)
     ]
-    worth = shown[share].fillna(0.0).to_numpy(dtype=float)
+    worth = shown[share].fillna(0.0).clip(lower=0).to_numpy(dtype=float)
+    # Not the chart's own scale: that would colour its frame as well.
+    shades = colors.sample_colorscale(SHADES, worth / max(worth.max(initial=0), 0.01))
     figure = go.Figure(
         go.Treemap(
             labels=labels(shown[name]),
@@ -40,13 +43,7 @@ def name_chart(
             text=texts,
             texttemplate="<b>%{label}</b><br>%{text}",
             hovertemplate="%{label}<br>%{text}<extra></extra>",
-            marker={
-                "colors": worth.tolist(),
-                "colorscale": SHADES,
-                "cmin": 0,
-                "cmax": float(max(worth.max(initial=0), 0.01)),
-                "line": {"width": 2, "color": "#ffffff"},
-            },
+            marker={"colors": shades, "line": {"width": 2, "color": "#ffffff"}},
             root={"color": "#ffffff"},
             tiling={"pad": 0},
             pathbar={"visible": False},
