@@ -53,8 +53,8 @@ def read_list(folder: str | Path, name: str) -> pd.DataFrame | None:
     table = pd.read_csv(path, dtype={"customer_id": "string"}, keep_default_na=False,
                         na_values={"probability": [""]})  # fmt: skip
     texts = [column for column in table.columns if not pd.api.types.is_numeric_dtype(table[column])]
-    table[texts] = table[texts].astype(object).map(_as_it_was)
-    return table.drop(columns="status", errors="ignore")
+    told = {name: pd.Series(list(map(_as_it_was, table[name])), dtype=object) for name in texts}
+    return table.assign(**told).drop(columns="status", errors="ignore")
 
 
 def check_name(name: str, place: str = "name") -> None:
