@@ -115,6 +115,7 @@ def test_each_reason_by_hand(policy, tables):
     }
 
 
+@pytest.mark.long_on_spark
 def test_the_matrix_adds_up(policy, tables):
     asked = {"keep": ["a", "b"], "cart": ["a", "b", "c"], "sell": ["c"]}
     found = moves.decide(*tables(asked, [row("a"), row("b"), row("c")]), policy)
@@ -128,6 +129,7 @@ def test_the_matrix_adds_up(policy, tables):
     ]  # fmt: skip
 
 
+@pytest.mark.long_on_spark
 def test_a_read_out_stops_an_audience_and_frees_or_ends_a_discount(policy, tables):
     made = tables({"keep": ["a"], "cart": ["a", "b"]}, [row("a"), row("b")])
     stopped = read(moves.decide(*made, policy, {"keep": "stop", "cart": "scale"}))
@@ -135,11 +137,13 @@ def test_a_read_out_stops_an_audience_and_frees_or_ends_a_discount(policy, table
     assert stopped["a", "cart"] == (None, "email", True), "what is stopped takes nobody away"
 
 
+@pytest.mark.long_on_spark
 def test_of_several_rows_of_a_customer_the_strictest_counts(policy, tables):
     made = tables({"cart": ["a"]}, [row("a"), row("a", email=False)])
     assert read(moves.decide(*made, policy))["a", "cart"][0] == PERMISSION
 
 
+@pytest.mark.long_on_spark
 def test_what_is_not_known_holds_nobody_back_and_gives_no_discount(con, make_table, policy):
     ids = make_table(con, pd.DataFrame({"customer_id": ["a"]}), schema={"customer_id": "string"})
     facts = make_table(con, pd.DataFrame({"customer_id": ["a"], "email_opt_in": [True]}))
@@ -148,6 +152,7 @@ def test_what_is_not_known_holds_nobody_back_and_gives_no_discount(con, make_tab
     }
 
 
+@pytest.mark.long_on_spark
 def test_candidates_of_no_audience_are_refused(policy, tables):
     found, facts = tables({"keep": ["a"]}, [row("a")])
     with pytest.raises(Refusal, match="no audience of the policy"):
