@@ -50,8 +50,10 @@ def read_list(folder: str | Path, name: str) -> pd.DataFrame | None:
     path = Path(folder) / f"{name}.not-for-sending.csv" if str(folder) else None
     if path is None or not path.is_file():
         return None
-    table = pd.read_csv(path, dtype={"customer_id": "string"}, keep_default_na=False,
-                        na_values={"probability": [""]})  # fmt: skip
+    table = pd.read_csv(
+        path, dtype={"customer_id": "string"}, keep_default_na=False,
+        na_values={"probability": [""]}, float_precision="round_trip",
+    )  # fmt: skip
     texts = [column for column in table.columns if not pd.api.types.is_numeric_dtype(table[column])]
     told = {name: pd.Series(list(map(_as_it_was, table[name])), dtype=object) for name in texts}
     return table.assign(**told).drop(columns="status", errors="ignore")

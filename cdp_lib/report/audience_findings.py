@@ -76,7 +76,8 @@ def _headline(one: Export | NotSent, currency: str) -> Headline:
 
 def _who(one: Export, planned: bool) -> str:
     verb = "would get" if planned else "get"
-    drawn = f"{_people(one.n_treated).capitalize()} customers {verb} it by {one.channel}"
+    channel = one.channel.replace("_", " ")
+    drawn = f"{_people(one.n_treated).capitalize()} customers {verb} it by {channel}"
     held = f"; {_people(one.n_holdout)} are held out at random" if one.n_holdout else ""
     n_left_out = one.n_customers - one.n_treated - one.n_holdout
     others = (
