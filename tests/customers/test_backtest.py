@@ -12,6 +12,7 @@ from cdp_lib.customers.totals import totals
 from cdp_lib.tables import open_shop
 
 
+@pytest.mark.long_on_spark
 def test_what_happened_by_hand(con, make_shop):
     """The window is half-open; a day is one order; a return counts in money alone."""
     rows = [

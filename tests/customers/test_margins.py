@@ -31,6 +31,7 @@ def shop(con, make_shop):
     return make_shop(con, {"orders": frame.drop(columns="day")})
 
 
+@pytest.mark.long_on_spark
 def test_margins_by_hand(shop):
     got = margins.margins(shop, days=30)
     table = got.table.to_pandas().set_index("customer_id")

@@ -49,6 +49,7 @@ def test_histories_by_hand(con, make_shop):
     )
 
 
+@pytest.mark.long_on_spark
 def test_what_is_kept_by_hand(con, make_shop):
     """Revenue 110; one keeps 20, two 4 + 8 + 20 - 20 = 12, free -3: 29 of 110."""
     shop = make_shop(con, {"orders": BY_HAND}, as_of="2026-12-02")
