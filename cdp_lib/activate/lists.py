@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+from math import nan
 from pathlib import Path
 
 import pandas as pd
@@ -50,12 +51,8 @@ def read_list(folder: str | Path, name: str) -> pd.DataFrame | None:
     path = Path(folder) / f"{name}.not-for-sending.csv" if str(folder) else None
     if path is None or not path.is_file():
         return None
-    table = pd.read_csv(
-        path, dtype={"customer_id": "string"}, keep_default_na=False,
-        na_values={"probability": [""]}, float_precision="round_trip",
-    )  # fmt: skip
-    texts = [column for column in table.columns if not pd.api.types.is_numeric_dtype(table[column])]
-    told = {name: pd.Series(list(map(_as_it_was, table[name])), dtype=object) for name in texts}
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    told = {name: _column(name, table[name].tolist()) for name in table.columns}
     return table.assign(**told).drop(columns="status", errors="ignore")
 
 
@@ -72,6 +69,16 @@ def harmless(value: object) -> object:
     ("'=1+1", '42', None)
     """
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _column(name: str, cells: list[str]) -> pd.Series:
+    """The cells of a column as numbers, to the last digit, where all of them are; else as texts."""
+    try:
+        if name != "customer_id":
+            return pd.Series([float(cell) if cell else nan for cell in cells], dtype=float)
+    except ValueError:
+        pass
+    return pd.Series([_as_it_was(cell) for cell in cells], dtype=object)
 
 
 def _as_it_was(value: object) -> object:
