@@ -70,7 +70,7 @@ def test_the_error_of_the_forecast(bias, verdict):
     assert head.unit == "share" and "4,000 customers" in head.sentence
     view = findings.race_view(race)
     assert view.used.tolist() == [False, True] and set(findings.RACE_FORMATS) <= set(view.columns)
-    assert "x did not run: why." in findings.limits(None, race)
+    assert "x did not run: why." in findings.limits(race)
 
 
 def margins_of(values) -> tuple:
