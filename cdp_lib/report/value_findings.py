@@ -267,14 +267,12 @@ def retention_note() -> str:
 def limits(race: ValueRace | None = None) -> str:
     """What would change the answer."""
     parts = [
-        "The models of value know no season: a forecast that starts before a peak is too low, after "
-        "one too high; with two years of orders the back-test shows by how much.",
+        "The models of value know no season: a forecast made before a peak is too low, one after it "
+        "too high; with two years of orders the back-test shows by how much.",
         "Newcomers, campaigns and prices to come are not in it.",
     ]
     if race is not None:
-        parts.append(
-            f"The forecasts were raced over {race.horizon_days} days; longer ones rest on the model."
-        )
+        parts.append(f"Forecasts raced over {race.horizon_days} days; longer ones are the model's.")
         parts += [f"{name} did not run: {why}." for name, why in race.left_out.items()]
     return " ".join(parts)
 

@@ -51,8 +51,10 @@ def study(shop: Shop, horizon_days: int = 91) -> ValueStudy:
     race = ahead = None
     if test is not None:
         ahead = backtest.widened(totals.totals(model), test)
-        run = lambda: value_race.race(shop, horizon_days, model=test.model)  # noqa: E731
-        race = tried("No race of forecasts", run)
+        race = tried(
+            "No race of forecasts",
+            lambda: value_race.race(shop, horizon_days, model=test.model),
+        )
     return ValueStudy(model, test, race, ahead, tuple(missing))
 
 
