@@ -28,6 +28,7 @@ def messages(rows):
     )
 
 
+@pytest.mark.long_on_spark
 def test_pressure_is_counted_as_by_hand(con, make_shop):
     days = [0, 1, 6, 7, 20, 27, 28, 35]  # weeks 0 0 0 1 2 3 4 5
     rows = [("ann", day, day == 28, "Push") for day in days] + [("bob", 28, False, "email")]

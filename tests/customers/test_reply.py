@@ -12,6 +12,7 @@ from cdp_lib.world import World, open_truth, simulate
 from cdp_lib.world.messages import OPENS
 
 
+@pytest.mark.long_on_spark
 def test_answers_are_counted_as_by_hand(con, make_shop):
     rows = [("ann", "Email", 0, 1, 9), ("ann", "email", 1, 0, 9), ("ann", "push", 1, 0, 9),
             ("bob", "push", 2, 1, 9), ("ann", "email", 29, 1, 9)]  # fmt: skip

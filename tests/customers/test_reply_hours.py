@@ -11,6 +11,7 @@ from cdp_lib.tables import open_shop
 from cdp_lib.world import World, simulate
 
 
+@pytest.mark.long_on_spark
 def test_hours_are_compared_within_a_batch(con, make_shop):
     # Day 0: at 9 two of four answered, at 18 one of four. Day 1: all at 9, all answered.
     rows = [(f"c{i}", "email", 0, i < 2, 9) for i in range(4)]
@@ -63,9 +64,9 @@ def told(con, make_shop, n_logs):
 
 
 def test_where_hours_are_nothing_it_says_so(duckdb_con, make_shop):
-    table = told(duckdb_con, make_shop, 10)
-    # Of 10 tests at 5 % four or more are false with a chance of 0.1 %.
-    assert (table.pvalue < 0.05).sum() <= 3 and (table.own < 0.05).sum() <= 3
+    table = told(duckdb_con, make_shop, 4)
+    # Of 4 tests at 5 % three or more are false with a chance of 0.05 %.
+    assert (table.pvalue < 0.05).sum() <= 2 and (table.own < 0.05).sum() <= 2
     assert (table.found == (table.own < 0.05)).all()
 
 
@@ -110,7 +111,7 @@ def test_planted_hours_are_found(duckdb_con, make_shop):
 
 def test_the_simulated_shop_shows_no_hour(tmp_path):
     """Openings there do not depend on the hour of sending, though people have hours of visiting."""
-    shop = open_shop(simulate(tmp_path, customers=1500, seed=9, params=World(campaigns=())))
+    shop = open_shop(simulate(tmp_path, customers=800, seed=9, params=World(campaigns=())))
     found = reply_hours.read(shop)
     assert found.pvalue > 0.01 and found.own_pvalue > 0.01
     clear = found.table.dropna(subset=["difference"])

@@ -46,7 +46,7 @@ def test_the_interval_is_as_wide_as_the_errors():
     worth, gain, gain_se = 20.0, 0.3, 0.05
     wide = limit(curve(), given(worth), gain, gain_se, now=1.0)
     draws = []
-    for one in rng.normal(gain, gain_se, 300):
+    for one in rng.normal(gain, gain_se, 150):
         draws.append(
             limit(curve(level_se=0, slope_se=0), given(worth), one, 0.0, now=1.0).n_per_week
         )
@@ -119,6 +119,6 @@ def test_a_permission_is_worth_what_its_holders_left_more(con, make_shop):
 def test_where_a_permission_changes_nothing_it_is_worth_nothing(tmp_path):
     """Nobody buys for a newsletter there; those who opted out live, which must not bias it."""
     law = World(campaigns=(), opt_out_bias=-4.0)
-    shop = open_shop(simulate(tmp_path, customers=2500, weeks=60, seed=8, params=law))
+    shop = open_shop(simulate(tmp_path, customers=1500, weeks=60, seed=8, params=law))
     found = send_limit.inferred(shop, "email")
     assert abs(found.value) < 3.5 * found.se and found.n_without > 200

@@ -31,7 +31,11 @@ def tables(rows):
             "revenue": 10.0 * lines.quantity,
         }
     )
-    return {"orders": orders, "products": PRODUCTS, "order_lines": lines.drop(columns="customer_id")}
+    return {
+        "orders": orders,
+        "products": PRODUCTS,
+        "order_lines": lines.drop(columns="customer_id"),
+    }
 
 
 def test_lines_are_counted_as_by_hand(con, make_shop):

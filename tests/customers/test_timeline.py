@@ -62,6 +62,7 @@ def tables():
     }  # fmt: skip
 
 
+@pytest.mark.long_on_spark
 def test_a_life_is_told_as_by_hand(con, make_shop, tables):
     shop = make_shop(con, tables)
     table = timeline(shop, "ann")
@@ -130,9 +131,9 @@ def test_the_view_escapes_what_the_data_say(duckdb_con, make_shop, tables):
 
 def test_rows_of_a_list_are_the_ends_of_the_timelines(tmp_path):
     shop = open_shop(simulate(tmp_path, customers=150, seed=2))
-    ids = shop.orders.select("customer_id").distinct().order_by("customer_id").limit(12)
+    ids = shop.orders.select("customer_id").distinct().order_by("customer_id").limit(3)
     rows = timelines(shop, ids, last=6, skip=())
-    assert len(rows) == 12 and (rows.n_entries <= 6).all()
+    assert len(rows) == 3 and (rows.n_entries <= 6).all()
     for row in rows.itertuples():
         whole = timeline(shop, row.customer_id)
         lines = row.history.splitlines()
