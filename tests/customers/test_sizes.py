@@ -57,7 +57,7 @@ def test_lines_are_counted_as_by_hand(con, make_shop):
     assert table.n_in_size.to_list() == [1, 2, 0, 0, 2]
     # Pairs of one customer and system: ann's two M (1), bob's three lines (3, of which 1 agrees).
     assert (found.n_pairs, found.agreement) == (4, pytest.approx(2 / 4))
-    assert ((0 <= table.consistency_low) & (table.consistency_low <= table.consistency)).all()
+    assert ((table.consistency_low >= 0) & (table.consistency_low <= table.consistency)).all()
     assert ((table.consistency <= table.consistency_high) & (table.consistency_high <= 1)).all()
 
 
@@ -77,7 +77,7 @@ def drawn(weight, n_customers, seed, across=None):
 def test_the_weights_are_those_of_the_law(duckdb_con, make_shop):
     rows, own = drawn(2.0, 1500, 3)
     found = sizes.read(make_shop(duckdb_con, tables(rows)))
-    # Two lines of one customer agree with (1 + w c) / (1 + w), c = .04 + .25 + .09 for two customers.
+    # Two lines of one customer agree with (1 + w c) / (1 + w); c = .04 + .25 + .09 of two people.
     expected = (1 + 2 * 0.38) / 3
     assert found.chance == pytest.approx(0.38, abs=0.02)
     assert found.agreement == pytest.approx(expected, abs=0.02)
