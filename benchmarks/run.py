@@ -20,6 +20,7 @@ SCRIPTS = {
     "readout": "readout_peers.py",
     "recommend": "recommend_peers.py",
     "segments": "segment_peers.py",
+    "value": "value_peers.py",
 }
 
 

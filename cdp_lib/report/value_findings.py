@@ -267,7 +267,7 @@ def retention_note() -> str:
 def limits(race: ValueRace | None = None) -> str:
     """What would change the answer."""
     parts = [
-        "The models of value know no season: a forecast made before a peak is too low, one after it "
+        "The models of value know no season: a forecast before a peak is too low, one after it "
         "too high; with two years of orders the back-test shows by how much.",
         "Newcomers, campaigns and prices to come are not in it.",
     ]
