@@ -98,9 +98,9 @@ def net(moved: pd.DataFrame) -> pd.DataFrame:
 def sizes(table: Table, column: str) -> pd.DataFrame:
     """How many customers have each value of a column, and what they brought in a year.
 
-    Out: a row per value (null is "no order"): the column, n_customers, customer_share, revenue,
-    revenue_share, margin, margin_share, margin_share_low and _high: 95 %, of a like shop, as if
-    these customers had been drawn from many. One query.
+    Out: a row per value (null is "no order"): the column, n_customers, customer_share; revenue and
+    margin, each with its _share and that one's _low and _high (95 %, of a like shop, as if these
+    customers had been drawn from many); NaN where the shop has none. One query.
     """
     one_of("column", column, table.columns)
     paid = {"revenue": "revenue_365d", "margin": "margin_365d"}
@@ -124,8 +124,9 @@ def sizes(table: Table, column: str) -> pd.DataFrame:
         found[f"{name}_share"] = share
         found[f"{name}_share_low"] = share - Z95 * spread
         found[f"{name}_share_high"] = share + Z95 * spread
-    columns = ["n_customers", "customer_share", "revenue", "revenue_share", "margin"]
-    columns += ["margin_share", "margin_share_low", "margin_share_high"]
+    ends = ("", "_share", "_share_low", "_share_high")
+    columns = ["n_customers", "customer_share"]
+    columns += [f"{name}{end}" for name in ("revenue", "margin") for end in ends]
     return found[[column, *columns]].sort_values("n_customers", ascending=False, ignore_index=True)
 
 

@@ -33,7 +33,7 @@ def overlap_counts(table: Table, catalogue: Catalogue | None = None) -> pd.DataF
         words[f"w{start // BITS}"] = sum(bits[1:], bits[0])
     names = [one.segment.name for one in counted]
     counts = np.zeros((len(names), len(names)))
-    for batch in _batches(table.select(**words)):
+    for batch in _batches(table.select(**words)) if words else ():
         member = _unpacked(batch, len(names))
         counts += member.T @ member
     return pd.DataFrame(counts.round().astype("int64"), index=names, columns=names)

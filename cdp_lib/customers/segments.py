@@ -33,17 +33,18 @@ class Preview:
 
     n_customers, customer_share; revenue, revenue_share, margin, margin_share: of the last year,
     NaN where the shop has none. overlaps: `overlap_table`'s rows of this predicate, the most
-    alike first.
+    alike first. needs: "", or what is not there that the predicate needs; then nothing is known.
     """
 
     where: str
-    n_customers: int
+    n_customers: float
     customer_share: float
     revenue: float
     revenue_share: float
     margin: float
     margin_share: float
     overlaps: pd.DataFrame
+    needs: str = ""
 
 
 def count(
@@ -90,20 +91,16 @@ def preview(table: Table, where: str, catalogue: Catalogue | None = None) -> Pre
     """
     catalogue = catalogue or load()
     this = ad_hoc(where)
-    both = Catalogue((this, *catalogue.segments), catalogue.columns)
-    (own,) = bound(Catalogue((this,), catalogue.columns), table)
-    if own.condition is None:
-        raise Refusal("predicate", where, f"needs {own.needs}", "join it to the portrait")
     row = count(table, Catalogue((this,), catalogue.columns)).iloc[0]
-    pairs = overlap_table(overlap_counts(table, both))
+    asked = (this, *catalogue.segments) if not row.needs else catalogue.segments[:0]
+    pairs = overlap_table(overlap_counts(table, Catalogue(asked, catalogue.columns)))
     mine = pairs[pairs.name == this.name].drop(columns="name")
-    fields = [f"{name}{end}" for name in MONEY for end in ("", "_share")]
+    fields = ["n_customers", "customer_share", *MONEY, *(f"{name}_share" for name in MONEY)]
     return Preview(
         where=where,
-        n_customers=int(row.n_customers),
-        customer_share=float(row.customer_share),
         **{name: float(row[name]) for name in fields},
         overlaps=mine.sort_values("jaccard", ascending=False, ignore_index=True),
+        needs=row.needs,
     )
 
 

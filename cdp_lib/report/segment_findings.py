@@ -167,9 +167,13 @@ def catalogue_note(counts: pd.DataFrame, catalogue: Catalogue) -> str:
 def preview_note(found: Preview, currency: str) -> str:
     """What a predicate would select. In: `segments.preview`."""
     n = found.n_customers
+    if found.needs:
+        return f"{found.where}: needs {found.needs}, which this shop does not have."
     if 0 < n < wording.SMALL_GROUP:
         return f"{found.where}: fewer than {wording.SMALL_GROUP} customers."
-    words = [f"{found.where}: {n:,} customers ({wording.as_text(found.customer_share, 'share')})"]
+    words = [
+        f"{found.where}: {n:,.0f} customers ({wording.as_text(found.customer_share, 'share')})"
+    ]
     for name in ("revenue", "margin"):
         share, amount = getattr(found, f"{name}_share"), getattr(found, name)
         if np.isfinite(share):

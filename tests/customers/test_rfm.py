@@ -271,7 +271,9 @@ def test_sizes_and_the_interval_of_a_share(con, make_table):
         assert (one.n_customers, one.margin_share) == (len(part), pytest.approx(share))
         assert one.margin_share_low == pytest.approx(share - half, rel=1e-5)
         assert one.margin_share_high == pytest.approx(share + half, rel=1e-5)
-    assert np.isnan(found.revenue).all()
+    assert found.filter(like="revenue").isna().all(axis=None), "a shop without revenue"
+    assert found.filter(like="revenue").columns.str.replace("revenue", "margin").isin(
+        found.columns).all()  # fmt: skip
 
 
 def test_the_interval_of_a_share_holds_95_percent():

@@ -189,8 +189,9 @@ def test_preview_tries_a_predicate(days):
     assert "this" not in set(found.overlaps.other)
     with pytest.raises(Refusal, match="did you mean 'revenue_90d'"):
         segments.preview(days[0], "revenue_9d > 200")
-    with pytest.raises(Refusal, match="needs a score of leaving"):
-        segments.preview(days[0], "leave_probability > 0.5")
+    lacking = segments.preview(days[0], "leave_probability > 0.5")
+    assert lacking.needs == "a score of leaving, joined on" and lacking.overlaps.empty
+    assert np.isnan(lacking.n_customers) and np.isnan(lacking.revenue_share)
 
 
 def test_members_join_what_the_caller_joined(days):

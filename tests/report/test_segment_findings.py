@@ -167,6 +167,11 @@ def test_a_tried_predicate_does_not_show_a_handful():
     assert views.preview_view(some, load()).much_like.tolist() == ["Champions"]
     few = Preview("x > 9", 7, 0.001, **sums, **shares, overlaps=pairs)
     assert findings.preview_note(few, "EUR") == "x > 9: fewer than 10 customers."
+    none = Preview("y", np.nan, np.nan, **sums, **shares, overlaps=pairs[:0], needs="orders (y)")
+    assert findings.preview_note(none, "EUR") == (
+        "y: needs orders (y), which this shop does not have."
+    )
+    assert views.preview_view(none, load()).empty
 
 
 def test_charts_carry_words_and_hide_small_groups():
