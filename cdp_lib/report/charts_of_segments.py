@@ -5,6 +5,7 @@ import pandas as pd
 
 from cdp_lib.report import wording
 from cdp_lib.report.chart_style import extremes, finish, labels, need
+from cdp_lib.report.segment_views import money_of
 
 SHADES = [[0, "#f3f6fa"], [0.5, "#6ea6d4"], [1, "#0a3f70"]]
 
@@ -13,17 +14,20 @@ def name_chart(
     table: pd.DataFrame,
     title: str,
     name: str = "name",
-    share: str = "margin_share",
+    share: str = "",
     currency: str = "",
 ):
     """A rectangle a group, as large as its number of customers, the darker the more it brings.
 
-    `table`: a row per group: its name, n_customers, customer_share, and the `share` of money.
+    `table`: a row per group: its name, n_customers, customer_share, and the `share` of money; by
+    default margin_share, or revenue_share where no margin is known.
     """
     import plotly.graph_objects as go
     from plotly import colors
 
-    need(table, [name, "n_customers", "customer_share", share], "groups")
+    need(table, [name, "n_customers", "customer_share"], "groups")
+    share = share or f"{money_of(table)}_share"
+    need(table, [share], "groups")
     shown = table[table.n_customers >= wording.SMALL_GROUP]
     money = wording.heading_of_column(share.removesuffix("_share")).lower()
     texts = [

@@ -70,6 +70,9 @@ def slide_headline(moved: pd.DataFrame | None, currency: str) -> Headline:
     back = moved[moved.came_from.isin(DRIFTING) & moved.went_to.isin(IN_TOUCH)]
     worth, spread = float(slid.worth.sum()), float(np.sqrt(slid.worth_squares.sum()))
     n, n_back, again = int(slid.n_customers.sum()), int(back.n_customers.sum()), back.worth.sum()
+    if n and not worth and not again:
+        return nothing(name, "money", f"{n:,} customers slid away and {n_back:,} came back; none "
+                       f"of them had bought within the year before.")  # fmt: skip
     gap = worth - again
     wide = Z95 * np.sqrt(slid.worth_squares.sum() + back.worth_squares.sum())
     verdict = "act" if gap > wide else "good" if gap < -wide else "watch"

@@ -62,7 +62,7 @@ def segment_view(counts: pd.DataFrame, top: int) -> pd.DataFrame:
     best = _best(counts, top)
     order = {name: i for i, name in enumerate(dict.fromkeys(counts.group))}
     best = best.sort_values("group", key=lambda group: group.map(order), kind="stable")
-    columns = ["title", "n_customers", "customer_share", "revenue_share", "margin_share"]
+    columns = ["title", "n_customers", "customer_share", *_money_columns(best)]
     if "change" in best.columns:
         best = best.assign(change=_changes_as_text(best))
         columns += ["change", "verdict"]
@@ -94,7 +94,7 @@ def preview_view(found: Preview, catalogue: Catalogue, most: int = 5) -> pd.Data
 
 
 def _with_changes(table: pd.DataFrame, key: str, moved: pd.DataFrame | None) -> pd.DataFrame:
-    columns = [key, "n_customers", "customer_share", "revenue_share", "margin_share"]
+    columns = [key, "n_customers", "customer_share", *_money_columns(table)]
     view = table[columns].reset_index(drop=True)
     if moved is None:
         return view
@@ -124,6 +124,10 @@ def _range(row, currency: str) -> str:
     return f"more than {say(row.above)}" + (
         "" if np.isnan(row.up_to) else f", up to {say(row.up_to)}"
     )
+
+
+def _money_columns(table: pd.DataFrame) -> list[str]:
+    return [name for name in ("revenue_share", "margin_share") if table[name].notna().any()]
 
 
 def money_of(table: pd.DataFrame) -> str:

@@ -72,6 +72,8 @@ def test_the_money_that_drifted_away():
     assert findings.slide_headline(moved(10, 30), "EUR").verdict == "good"
     assert findings.slide_headline(moved(20, 20), "EUR").verdict == "watch"
     assert findings.slide_headline(None, "EUR").verdict == "cannot tell"
+    gone = findings.slide_headline(moved(worth=0.0), "EUR")
+    assert gone.value is None and "none of them had bought within the year" in gone.sentence
 
 
 def test_buyers_within_the_usual_span():
@@ -177,6 +179,9 @@ def test_a_tried_predicate_does_not_show_a_handful():
 def test_charts_carry_words_and_hide_small_groups():
     figure = charts.name_chart(names(), "Names", "rfm_name")
     assert "Champions" in figure.layout.meta["alt"] and len(figure.data[0].labels) == 4
+    figure = charts.name_chart(names(margin=False), "Names", "rfm_name")
+    assert figure.layout.meta["alt"].startswith("Share of the revenue. Largest: Champions")
+    assert "margin_share" not in views.name_view(names(margin=False), None).columns
     assert len(charts.name_chart(names(champions=7), "N", "rfm_name").data[0].labels) == 3
     figure = charts.move_chart(moved(), "Moves", list(NAMES))
     grid = pd.DataFrame(figure.data[0].z, index=figure.data[0].y, columns=figure.data[0].x)
