@@ -83,24 +83,27 @@ def sheet_of(frame: pd.DataFrame, columns: Sequence[str]) -> Sheet:
     return sheet
 
 
-def fit(
-    sheet: Sheet, x: np.ndarray, member: np.ndarray, fold: np.ndarray, apart: bool = True
-) -> tuple[Likeness, list[Likeness]]:
-    """Fit on all rows, and with `apart` once without each fold.
+def fit(sheet: Sheet, x: np.ndarray, member: np.ndarray, strength: float) -> Likeness:
+    """The likeness of all rows. x: of `sheet.read`. member: whether a row is of the seed."""
+    return _path(sheet, x, np.asarray(member, int), (strength,))[0]
 
-    x: of `sheet.read`. member: whether a row is of the seed. fold: of its person, 0 to FOLDS - 1;
-    the penalty is the one that foretells fold 0 best. Out: the likeness of all, and a list by fold
-    of those that have not seen it.
-    """
-    y, held = np.asarray(member, int), fold == 0
-    tried, strength = None, STRENGTHS[0]
-    if 0 < y[held].sum() < held.sum():
-        tried = _paths(sheet, x[~held], y[~held], STRENGTHS)
-        losses = [_loss(y[held], one.score(x[held])) for one in tried]
-        strength = STRENGTHS[int(np.argmin(losses))]
-    whole = _paths(sheet, x, y, (strength,))[0]
-    rest = [fold != k for k in range(FOLDS)] if apart else []
-    return whole, [_paths(sheet, x[inside], y[inside], (strength,))[0] for inside in rest]
+
+def apart(
+    sheet: Sheet, x: np.ndarray, member: np.ndarray, fold: np.ndarray, strength: float
+) -> list[Likeness]:
+    """A likeness for each fold, which has not seen it. fold: of a row's person, 0 to FOLDS - 1."""
+    rest = [np.asarray(fold) != k for k in range(FOLDS)]
+    return [fit(sheet, x[inside], np.asarray(member)[inside], strength) for inside in rest]
+
+
+def strength_of(sheet: Sheet, x: np.ndarray, member: np.ndarray, fold: np.ndarray) -> float:
+    """The strength whose likeness, learned without fold 0, foretells fold 0 best."""
+    y, held = np.asarray(member, int), np.asarray(fold) == 0
+    if not 0 < y[held].sum() < held.sum():
+        return STRENGTHS[0]
+    tried = _path(sheet, x[~held], y[~held], STRENGTHS)
+    losses = [_loss(y[held], one.score(x[held])) for one in tried]
+    return STRENGTHS[int(np.argmin(losses))]
 
 
 def scores_apart(parts: Sequence[Likeness], x: np.ndarray, fold: np.ndarray) -> np.ndarray:
@@ -112,9 +115,7 @@ def scores_apart(parts: Sequence[Likeness], x: np.ndarray, fold: np.ndarray) -> 
     return score
 
 
-def _paths(
-    sheet: Sheet, x: np.ndarray, y: np.ndarray, strengths: Sequence[float]
-) -> list[Likeness]:
+def _path(sheet: Sheet, x: np.ndarray, y: np.ndarray, strengths: Sequence[float]) -> list[Likeness]:
     """A fit for each strength, from the strongest penalty on, each from where the last ended."""
     from sklearn.linear_model import LogisticRegression
 

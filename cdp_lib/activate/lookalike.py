@@ -132,11 +132,12 @@ def study(
         if problem:
             lacking[kind] = problem
             continue
-        _, parts = likeness.fit(sheets[0], early, member, fold[0])
+        strength = likeness.strength_of(sheets[0], early, member, fold[0])
+        parts = likeness.apart(sheets[0], early, member, fold[0], strength)
         tested[f"score_{kind}"] = likeness.scores_apart(parts, test, fold[1])
         tested[f"joined_{kind}"] = joined
         member = np.concatenate([member, joined])
-        whole, _ = likeness.fit(sheets[1], every, member, np.concatenate(fold[:2]), apart=False)
+        whole = likeness.fit(sheets[1], every, member, strength)
         now[f"score_{kind}"] = whole.score(newest)
         models[kind] = (whole, int(member.sum()))
     if not models:
@@ -199,7 +200,7 @@ def score_pool(
     fold = fold_of(pool.customer_id, seed)
     sheet = likeness.sheet_of(pool, list(columns))
     x = sheet.read(pool)
-    _, parts = likeness.fit(sheet, x, member, fold)
+    parts = likeness.apart(sheet, x, member, fold, likeness.strength_of(sheet, x, member, fold))
     score = likeness.scores_apart(parts, x, fold)
     ids = pool.customer_id.to_numpy()
     return pd.DataFrame({"customer_id": ids, "member": member, "score": score})

@@ -62,15 +62,14 @@ def test_the_interval_of_the_auc_holds_the_truth_as_often_as_it_says():
     assert 8 <= missed <= 36
 
 
-def test_nobodys_label_reaches_their_own_score(monkeypatch):
-    monkeypatch.setattr(likeness, "STRENGTHS", (0.01,))
+def test_nobodys_label_reaches_their_own_score():
     pool, _, member = planted(1500, 0.5, seed=4)
     fold = lookalike.fold_of(pool.customer_id, 7)
     sheet = likeness.sheet_of(pool, COLUMNS)
     x = sheet.read(pool)
 
     def scored(label):
-        return likeness.scores_apart(likeness.fit(sheet, x, label, fold)[1], x, fold)
+        return likeness.scores_apart(likeness.apart(sheet, x, label, fold, 0.01), x, fold)
 
     turned = np.where(fold == 2, ~member, member)
     first, second = scored(member), scored(turned)
@@ -85,8 +84,7 @@ def test_a_column_with_one_value_is_left_out_and_new_categories_are_read():
     odd = pool.head(3).assign(city=[None, "=1+1", "Ulm"], visits=[10**9, 0, None])
     read = sheet.read(odd)
     assert np.isfinite(read).all() and (np.abs(read) <= likeness.FAR).all()
-    fold = lookalike.fold_of(pool.customer_id, 7)
-    whole, _ = likeness.fit(sheet, sheet.read(pool), member, fold, apart=False)
+    whole = likeness.fit(sheet, sheet.read(pool), member, 0.01)
     assert (whole.score(read) == [whole.score(read[[i]])[0] for i in range(3)]).all()
 
 
