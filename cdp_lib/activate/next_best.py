@@ -7,7 +7,6 @@ import pandas as pd
 
 from cdp_lib.activate.goods import Goods
 from cdp_lib.activate.recommend import Study
-from cdp_lib.activate.recommend_blend import scaled
 from cdp_lib.activate.recommend_family import top
 from cdp_lib.checks import Refusal, at_least, one_of
 from cdp_lib.customers.sizes import preferred_size
@@ -52,7 +51,7 @@ def next_best(
     speaks = (weight > 0) | (np.array(study.blend.names) == "popular")
     parts = []
     for batch in np.array_split(rows, max(1, -(-len(rows) // BATCH))):
-        said = [family.score(batch) for family in families]
+        said = [family.scaled(batch) for family in families]
         score = study.blend.score(said)
         score = np.exp(score - score.max(axis=1, keepdims=True))
         chance = score / score.sum(axis=1, keepdims=True)
@@ -64,7 +63,7 @@ def next_best(
         row = np.repeat(np.arange(len(batch)), chosen.shape[1])
         column = chosen.ravel()
         # Named is the family on whose own list the article stands highest.
-        own = np.stack([scaled(values)[row, column] for values in said]).round(4)
+        own = np.stack([values[row, column] for values in said]).round(4)
         family = np.where(speaks[:, None], own, -1.0).argmax(axis=0)
         part = pd.DataFrame(
             {

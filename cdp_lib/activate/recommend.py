@@ -150,7 +150,7 @@ def study(
 def blended(fitted: Fitted, blend: Blend):
     """The score of the blend, as a family's: rows of Seen in, an array of scores out."""
     families = [fitted.families[name] for name in blend.names]
-    return lambda rows: blend.score([family.score(rows) for family in families])
+    return lambda rows: blend.score([family.scaled(rows) for family in families])
 
 
 def _later(shop: Shop, fitted: Fitted, end: datetime) -> Later:

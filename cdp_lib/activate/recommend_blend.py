@@ -1,6 +1,6 @@
 """The blend: what each family says, weighed by what customers went on to buy.
 
-Of every family a customer's scores are read twice: as a share of the largest, and as its logarithm.
+What every family says is brought to [0, 1] and read twice: as it is, and as its logarithm.
 The weights are those of a conditional logit (McFadden 1974) over the articles that some family
 names high, none below 0, learnt where the families knew nothing of the purchases to come.
 """
@@ -36,23 +36,15 @@ class Blend:
             {"family": self.names, "share_weight": self.share, "log_weight": self.log}
         )
 
-    def parts(self, scores: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """What each family adds to the blended score of each article, 0 where it says nothing."""
-        out = []
-        for values, share, log in zip(scores, self.share, self.log, strict=True):
-            part = scaled(values)
-            out.append(share * part + log * (np.log(part + FLOOR) - np.log(FLOOR)))
-        return out
-
-    def score(self, scores: Sequence[np.ndarray]) -> np.ndarray:
-        """The blended scores: a sum over families."""
-        return np.sum(self.parts(scores), axis=0)
-
-
-def scaled(scores: np.ndarray) -> np.ndarray:
-    """Each row over its largest score; a row of zeros stays so."""
-    largest = scores.max(axis=1, keepdims=True)
-    return np.divide(scores, largest, out=np.zeros_like(scores), where=largest > 0)
+    def score(self, scaled: Sequence[np.ndarray]) -> np.ndarray:
+        """The blended scores, from what each family's `scaled` says; 0 where none says anything."""
+        total = np.zeros_like(scaled[0])
+        for values, share, log in zip(scaled, self.share, self.log, strict=True):
+            if share:
+                total += share * values
+            if log:
+                total += log * (np.log(values + FLOOR) - np.log(FLOOR))
+        return total
 
 
 def learn(
@@ -84,7 +76,7 @@ def learn(
 
 def _block(families, rows, later, owned):
     """Of some customers the features of candidates, which of them are one, and what was bought."""
-    scores = [scaled(family.score(rows)) for family in families]
+    scores = [family.scaled(rows) for family in families]
     bought = np.asarray(later[rows].toarray(), "float32") > 0
     free = np.ones(bought.shape, bool) if owned is None else ~(owned[rows] > 0).toarray()
     bought &= free

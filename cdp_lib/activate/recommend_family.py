@@ -24,12 +24,23 @@ class Family:
     """One way to recommend, fitted.
 
     name: a key of `TITLES`. score: from row numbers of `Seen` to an array (rows, articles) of
-    scores >= 0, larger first; 0 where the family has nothing to say. how: what was fitted.
+    scores >= 0, larger first; 0 where the family has nothing to say. how: what was fitted. counts:
+    the scores are counts that mean the same for every customer; else only their order and their
+    ratio within a customer's scores mean anything.
     """
 
     name: str
     score: Callable[[np.ndarray], np.ndarray]
     how: str = ""
+    counts: bool = False
+
+    def scaled(self, rows: np.ndarray) -> np.ndarray:
+        """Scores in [0, 1]: a count s as s / (1 + s), another as a share of the customer's best."""
+        scores = self.score(rows)
+        if self.counts:
+            return scores / (1 + scores)
+        largest = scores.max(axis=1, keepdims=True)
+        return np.divide(scores, largest, out=np.zeros_like(scores), where=largest > 0)
 
 
 def dense(matrix: object) -> np.ndarray:

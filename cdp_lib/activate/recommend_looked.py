@@ -9,4 +9,4 @@ from cdp_lib.activate.seen import Seen
 
 def fit(seen: Seen, goods: Goods) -> Family:
     """The customer's own product views and additions to the cart, fading in days."""
-    return Family("looked", lambda rows: dense(seen.viewed[rows]))
+    return Family("looked", lambda rows: dense(seen.late[rows]), counts=True)

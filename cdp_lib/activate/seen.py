@@ -21,6 +21,7 @@ from cdp_lib.tables.micros import micros
 
 BOUGHT_HALF_DAYS = 60.0
 VIEWED_HALF_DAYS = 14.0
+LATE_HALF_DAYS = 3.0
 VIEW_DAYS = 90
 CART_WEIGHT = 3.0  # an addition to the cart, in views
 MOST_PAIRS = 20_000_000
@@ -32,7 +33,8 @@ class Seen:
 
     customers: ids, sorted; a row of each matrix. bought: orders that hold the article. fresh: the
     same, each order weighing half as much for every 60 days of its age. viewed: product views of
-    the last 90 days, an addition to the cart counting three, halved every 14 days. days: since the
+    the last 90 days, an addition to the cart counting three, halved every 14 days. late: the same,
+    halved every three days. days: since the
     pair was last bought (stored on the pattern of `bought`). city: a code per customer, −1 where
     unknown. n_pairs: pairs of customer and article bought; n_dropped: those beyond the cap, the
     oldest.
@@ -42,6 +44,7 @@ class Seen:
     bought: object
     fresh: object
     viewed: object
+    late: object
     days: object
     city: np.ndarray
     as_of: datetime
@@ -97,7 +100,7 @@ def seen(shop: Shop, goods: Goods, half_days: float = BOUGHT_HALF_DAYS) -> Seen:
     return Seen(
         customers,
         *(matrix(bought, column) for column in ("n", "fresh")),
-        matrix(parts["viewed"], "weight"),
+        *(matrix(parts["viewed"], column) for column in ("weight", "late")),
         matrix(bought, "days"),
         pd.factorize(cities, sort=True)[0],
         shop.as_of,
@@ -126,14 +129,18 @@ def _bought(rows: Table, span: Span, half_days: float) -> Table:
 
 
 def _viewed(shop: Shop, span: Span) -> Table:
-    """A row per customer and article looked at: weight."""
+    """A row per customer and article looked at: weight, late."""
     rows = owned(Part(shop), span, ["product_id"], ["view_item", "add_to_cart"])
     rows = rows.filter(rows.product_id.notnull()).rename(customer_id="owner_id")
     rows = with_article(shop, rows.select("customer_id", "product_id", "event", "age"))
     weight = ibis.ifelse(rows.event == "view_item", 1.0, CART_WEIGHT)
-    faded = (-rows.age.cast("float64") * (np.log(2) / VIEWED_HALF_DAYS)).exp()
-    rows = rows.mutate(weight=weight * faded)
-    return rows.group_by("customer_id", "article_id").agg(weight=_.weight.sum())
+    age = rows.age.cast("float64")
+    faded = {
+        name: weight * (-age * (np.log(2) / half)).exp()
+        for name, half in (("weight", VIEWED_HALF_DAYS), ("late", LATE_HALF_DAYS))
+    }
+    rows = rows.mutate(**faded).group_by("customer_id", "article_id")
+    return rows.agg(weight=_.weight.sum(), late=_.late.sum())
 
 
 def _people(shop: Shop) -> pd.DataFrame:

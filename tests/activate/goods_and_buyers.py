@@ -80,7 +80,7 @@ def seen_of(bought, fresh=None, viewed=None, city=None):
         np.array([f"c{i:04d}" for i in range(n)], dtype=object),
         bought,
         like(fresh, bought),
-        like(viewed, sparse.csr_array(bought.shape, dtype="float32")),
+        *[like(viewed, sparse.csr_array(bought.shape, dtype="float32"))] * 2,
         bought,
         np.full(n, -1) if city is None else np.asarray(city),
         AS_OF,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from cdp_lib.activate.recommend_blend import Blend, _fitted, learn, scaled
+from cdp_lib.activate.recommend_blend import Blend, _fitted, learn
 from cdp_lib.activate.recommend_family import Family
 from cdp_lib.activate.recommend_judge import bootstrap, judge, later_of
 from cdp_lib.checks import Refusal
@@ -130,8 +130,14 @@ def test_without_purchases_the_weights_are_equal():
 def test_a_blend_of_one_family_keeps_its_order(rows):
     scores = np.array(rows, "float32")
     blend = Blend(("a",), np.array([0.7]), np.array([0.3]))
-    found = blend.score([scores])
-    assert np.isfinite(found).all() and (scaled(scores) <= 1).all()
+    for counts in (False, True):
+        scaled = Family("a", fixed(scores), counts=counts).scaled(np.arange(len(scores)))
+        found = blend.score([scaled])
+        assert np.isfinite(found).all() and (scaled >= 0).all() and (scaled <= 1).all()
+        _keeps_order(scores, found)
+
+
+def _keeps_order(scores, found):
     for before, after in zip(scores, found, strict=True):
         order = np.argsort(before, kind="stable")
         assert (np.diff(after[order]) >= -1e-6).all()
