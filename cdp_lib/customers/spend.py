@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cdp_lib.checks import Refusal, TooLittleData
+from cdp_lib.customers.likelihood import likeliest
 from cdp_lib.normal import Z
 
 EDGE = 10.0  # the logarithms of the parameters are sought in [-EDGE, EDGE]
@@ -89,9 +90,6 @@ def fit_gamma_gamma(n_orders, mean_value, weight=None) -> GammaGamma:
     customers, nobody with two orders, or everybody spending the same; Refusal for a count below 1
     or a value that is not above 0.
     """
-    from scipy import optimize
-    from threadpoolctl import threadpool_limits
-
     n, seen = _spending(n_orders, mean_value)
     weight = np.ones(len(n)) if weight is None else np.asarray(weight, float)
     for name, fine, value in (("n_orders", n >= 1, n), ("mean_value", seen > 0, seen)):
@@ -112,30 +110,11 @@ def fit_gamma_gamma(n_orders, mean_value, weight=None) -> GammaGamma:
             "mean_value", unit, "everybody spends the same", "take it as the order value"
         )
     share, scaled = weight / people, seen / unit
-
-    def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
-        terms, slopes = terms_of(np.exp(logs), n, scaled)
-        return -float((share * terms).sum()), -(slopes * share).sum(axis=1) * np.exp(logs)
-
-    found: list = []
-    for start in STARTS:
-        # Threads of the linear algebra cost more than they save on four numbers.
-        with threadpool_limits(1):
-            found.append(
-                optimize.minimize(
-                    loss, np.log(start), jac=True, method="L-BFGS-B", bounds=[(-EDGE, EDGE)] * 3,
-                    options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 500},
-                )
-            )  # fmt: skip
-        best = min(found, key=lambda result: result.fun)
-        agree = sum(result.fun - best.fun < 1e-7 for result in found) >= 2
-        if agree:
-            break
-    inside = bool((np.abs(best.x) < EDGE - 0.1).all())
-    p, q, gamma = (float(value) for value in np.exp(best.x))
+    found = likeliest(lambda parameters: terms_of(parameters, n, scaled), share, STARTS, EDGE)
+    p, q, gamma = found.parameters
     # A density of z / unit is one of z times unit.
-    likelihood = -best.fun * people - np.log(unit) * people
-    return GammaGamma(p, q, gamma * unit, float(likelihood), agree and inside, people)
+    likelihood = found.mean_term * people - np.log(unit) * people
+    return GammaGamma(p, q, gamma * unit, float(likelihood), found.converged, people)
 
 
 def independence(n_orders, mean_value, weight=None) -> Independence:

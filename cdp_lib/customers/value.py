@@ -19,6 +19,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.checks import Refusal, TooLittleData, one_of
+from cdp_lib.customers.likelihood import likeliest
 from cdp_lib.windows import instant
 
 DAYS = {"days": 1, "weeks": 7}
@@ -120,9 +121,6 @@ def fit_bgnbd(frequency, recency, age, weight=None, at_first: bool = False) -> B
     each history (None: one each). at_first: the modified model. All arrays of one length.
     Raises Refusal for fewer than 50 customers, nobody who came back, and impossible histories.
     """
-    from scipy import optimize
-    from threadpoolctl import threadpool_limits
-
     x, recency, age, _none = _histories(frequency, recency, age, 0.0)
     n = len(x) if weight is None else int(np.sum(weight))
     if n < FEWEST:
@@ -136,31 +134,16 @@ def fit_bgnbd(frequency, recency, age, weight=None, at_first: bool = False) -> B
     unit = float(weight @ age / n) / 30 or 1.0  # times are scaled so that starts mean the same
     recency, age = recency / unit, age / unit
 
-    share = weight / weight.sum()
-
-    def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
-        terms, slopes = terms_of(np.exp(logs), x, recency, age, at_first)
-        return -float((share * terms).sum()), -(slopes * share).sum(axis=1) * np.exp(logs)
-
-    found: list = []
-    for start in STARTS:
-        # Threads of the linear algebra cost more than they save on four numbers.
-        with threadpool_limits(1):
-            found.append(
-                optimize.minimize(
-                    loss, np.log(start), jac=True, method="L-BFGS-B", bounds=[(-EDGE, EDGE)] * 4,
-                    options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 500},
-                )
-            )  # fmt: skip
-        best = min(found, key=lambda result: result.fun)
-        agree = sum(result.fun - best.fun < 1e-7 for result in found) >= 2
-        if agree:
-            break
-    inside = bool((np.abs(best.x) < EDGE - 0.1).all())
-    r, alpha, a, b = (float(value) for value in np.exp(best.x))
+    found = likeliest(
+        lambda parameters: terms_of(parameters, x, recency, age, at_first),
+        weight / weight.sum(),
+        STARTS,
+        EDGE,
+    )
+    r, alpha, a, b = found.parameters
     # Scaled times add x log(unit) to each term; the likelihood is told in the caller's unit.
-    likelihood = -best.fun * weight.sum() - np.log(unit) * (weight @ x)
-    return BgNbd(r, alpha * unit, a, b, float(likelihood), agree and inside, n, at_first)
+    likelihood = found.mean_term * weight.sum() - np.log(unit) * (weight @ x)
+    return BgNbd(r, alpha * unit, a, b, float(likelihood), found.converged, n, at_first)
 
 
 def fit_better(frequency, recency, age, weight=None) -> BgNbd:

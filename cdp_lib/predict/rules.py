@@ -102,7 +102,8 @@ def expected_orders(
     Refusal as `fit_bgnbd` does.
     """
     shop.require("orders")
-    table = frequency_table(shop.orders, cutoff).execute().sort_values("customer_id")
+    bought = shop.orders.filter(shop.orders.revenue >= 0)  # a return is no purchase
+    table = frequency_table(bought, cutoff).execute().sort_values("customer_id")
     known = table
     if len(known) > MOST_FITTED:
         kept = np.random.default_rng(7).choice(len(known), MOST_FITTED, replace=False)

@@ -148,7 +148,7 @@ def test_expected_orders_of_a_shop():
             day += rng.exponential(1 / rate)
             if rng.random() < 0.15:
                 break
-    orders = pd.DataFrame(rows, columns=["customer_id", "ordered_at"])
+    orders = pd.DataFrame(rows, columns=["customer_id", "ordered_at"]).assign(revenue=20.0)
     cutoff = pd.Timestamp("2026-07-20")
     before = orders[orders.ordered_at < cutoff]
     ids = [*before.customer_id.unique(), "nobody"]
@@ -160,6 +160,9 @@ def test_expected_orders_of_a_shop():
     assert np.corrcoef(n, got.score[:-1])[0, 1] > 0.3
     away = expected_orders(Orders(orders), ids, cutoff, 30, leaving=True)
     assert (away.score == -got.score).all()
+    later = orders.assign(ordered_at=orders.ordered_at + timedelta(days=9), revenue=-5.0)
+    returned = expected_orders(Orders(pd.concat([orders, later])), ids, cutoff, 30)
+    assert (returned.score == got.score).all()
 
 
 def test_the_field_of_a_prepared_table():
