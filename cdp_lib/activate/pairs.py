@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-import ibis
 import numpy as np
 import pandas as pd
 from ibis import _
@@ -23,6 +22,7 @@ from cdp_lib.activate.recommend_family import Family, dense
 from cdp_lib.activate.recommend_popular import shares
 from cdp_lib.activate.seen import Seen
 from cdp_lib.checks import Refusal, at_least
+from cdp_lib.customers.placed import place
 from cdp_lib.tables import Shop
 
 MOST_PAIRED = 2_000  # articles whose pairs are counted: the most bought
@@ -80,7 +80,7 @@ def pairs(
     n_orders, n_pairs, n_lines = (float(value or 0) for value in sums.iloc[0])
     single = items.group_by("article_id").agg(n=_.count()).execute()
     if len(goods) > most or goods.n_left_out:
-        kept = ibis.memtable(pd.DataFrame({"article_id": chosen}))
+        kept = place(shop, pd.DataFrame({"article_id": chosen}), {"article_id": "string"})
         items = items.semi_join(kept, "article_id")
     other = items.view()
     same = [items.order_id == other.order_id, items.article_id < other.article_id]
@@ -90,10 +90,10 @@ def pairs(
 
 
 def _shrunk(counted, single, goods, chosen, same_need, n_orders, n_pairs, n_lines) -> Pairs:
-    place = pd.Series(np.arange(len(goods)), index=goods.table.article_id)
+    index = pd.Series(np.arange(len(goods)), index=goods.table.article_id)
     weight = single.set_index("article_id").n.reindex(chosen).fillna(0).to_numpy(float)
     q = weight / max(n_lines, 1.0)
-    first, second = place[counted["first"]].to_numpy(), place[counted["second"]].to_numpy()
+    first, second = index[counted["first"]].to_numpy(), index[counted["second"]].to_numpy()
     a, b = np.minimum(first, second), np.maximum(first, second)
     n = counted.n_baskets.to_numpy(float)
     expected = n_pairs * q[a] * q[b]

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
-import ibis
 import numpy as np
 import pandas as pd
 from ibis import _
@@ -22,6 +21,7 @@ from cdp_lib.activate.pairs import SAME_NEED, alike
 from cdp_lib.behaviour.intervals import wilson
 from cdp_lib.checks import above, at_least
 from cdp_lib.customers.ages import DAY
+from cdp_lib.customers.placed import place
 from cdp_lib.tables import Shop
 from cdp_lib.tables.micros import micros
 
@@ -55,10 +55,11 @@ def trigger_table(
     above("window_days", window_days, 0)
     at_least("most", most, 2)
     ours = goods.table.head(most).article_id
-    place = pd.Series(np.arange(len(ours)), index=ours)
+    index = pd.Series(np.arange(len(ours)), index=ours)
     lines = purchases(shop)
     lines = lines.select("customer_id", "article_id", us=micros(lines.ordered_at))
-    lines = lines.semi_join(ibis.memtable(pd.DataFrame({"article_id": ours})), "article_id")
+    kept = place(shop, pd.DataFrame({"article_id": ours}), {"article_id": "string"})
+    lines = lines.semi_join(kept, "article_id")
     lines = lines.distinct().cache()
     over = shop.as_of - timedelta(days=window_days)
     closed = int((over - pd.Timestamp(1970, 1, 1)) / timedelta(microseconds=1))
@@ -84,14 +85,14 @@ def trigger_table(
     base = each.group_by("second").agg(n=_.customer.nunique()).execute()
     rows = pd.DataFrame(
         {
-            "a": place.reindex(counts["first"]).to_numpy(),
-            "b": place.reindex(counts["second"]).to_numpy(),
+            "a": index.reindex(counts["first"]).to_numpy(),
+            "b": index.reindex(counts["second"]).to_numpy(),
             "n_followed": counts.n.to_numpy(int),
             "days": counts.gap.to_numpy(float) / DAY,
         }
     )
-    n_buyers = pd.Series(buyers.n.to_numpy(), index=place.reindex(buyers.article_id).to_numpy())
-    followed_any = pd.Series(base.n.to_numpy(), index=place.reindex(base["second"]).to_numpy())
+    n_buyers = pd.Series(buyers.n.to_numpy(), index=index.reindex(buyers.article_id).to_numpy())
+    followed_any = pd.Series(base.n.to_numpy(), index=index.reindex(base["second"]).to_numpy())
     return _tested(rows, goods, n_buyers, followed_any / max(n_any, 1), same_need)
 
 

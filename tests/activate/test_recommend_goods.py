@@ -50,6 +50,7 @@ def test_sizes_of_one_thing_are_one_article_and_what_cannot_be_sold_is_not_offer
     assert few.kept_share == pytest.approx(5 / 10)
 
 
+@pytest.mark.long_on_spark
 def test_purchases_are_placed_and_fade(con, tmp_path):
     people = pd.DataFrame({"customer_id": ["ann", "dan"], "city": ["Ulm", "Ulm"]})
     shop = opened(tmp_path, con, **SOLD, products=SHELF, customers=people)
@@ -110,6 +111,7 @@ def test_a_shop_without_lines_or_sales_is_told_so(duckdb_con, tmp_path):
         goods_module.goods(opened(tmp_path / "c", duckdb_con, **none))
 
 
+@pytest.mark.long_on_spark
 def test_pairs_are_counted_over_baskets_of_any_size(con, tmp_path):
     sold = baskets(
         ("a", 9, "p3", "p4"), ("b", 8, "p3", "p4"), ("c", 7, "p3", "p4", "p2"), ("d", 6, "p1"),
@@ -128,6 +130,10 @@ def test_pairs_are_counted_over_baskets_of_any_size(con, tmp_path):
     # Lines by article: p1 3, p3 3, p4 3, p6 1, p7 1, in all 11; two lines of an order are one.
     assert by_name[frozenset(("p3", "p4"))].expected == pytest.approx(12 * 3 / 11 * 3 / 11)
     assert by_name[frozenset(("p6", "p7"))].same_need and found.n_baskets == 6
+    few = pairs(shop, goods, most=2).table
+    assert {frozenset((names[row.a], names[row.b])) for row in few.itertuples()} == {
+        frozenset(("p1", "p3"))
+    }
     with pytest.raises(Refusal, match="same_need"):
         pairs(shop, goods, same_need=("colour",))
 
