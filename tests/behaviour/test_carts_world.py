@@ -16,13 +16,12 @@ TRUTH = 0.40  # World.account_share: of left carts, independent of everything
 
 @pytest.fixture(scope="module")
 def shop(con, tmp_path_factory):
-    """A world of 6,000 customers (2,500 on Spark) over half a year, as a shop, and its truth."""
+    """A world of 6,000 customers over half a year, as a shop, and its truth."""
     from cdp_lib.tables import open_shop
     from cdp_lib.world import simulate
 
     folder = tmp_path_factory.mktemp("planted")
-    customers = 6000 if con.name == "duckdb" else 2500
-    opened = open_shop(simulate(folder, customers=customers, weeks=26, seed=21), con=con)
+    opened = open_shop(simulate(folder, customers=6000, weeks=26, seed=21), con=con)
     return opened, pd.read_parquet(folder / "truth" / "carts.parquet")
 
 
