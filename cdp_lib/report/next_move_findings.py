@@ -166,12 +166,8 @@ def seed_view(found: Prospects, currency: str) -> pd.DataFrame:
     table = found.quality.merge(found.lifts.drop(columns=["title", "n"]), "left", on="seed")
 
     def told(name: str, unit: str) -> list[str]:
-        ends = zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)
-        texts = [
-            (wording.as_text(v, unit, currency), wording.interval_as_text(a, b, unit, currency))
-            for v, a, b in ends
-        ]
-        return [f"{value} ({span})" if span else value for value, span in texts]
+        rows = zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)
+        return [wording.with_interval(*row, unit, currency) for row in rows]
 
     view = pd.DataFrame(
         {

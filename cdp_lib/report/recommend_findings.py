@@ -20,14 +20,11 @@ from cdp_lib.report.findings import Headline, nothing
 CLAIM = "Recommendations bring 31% of the revenue of e-commerce"
 CLAIMED_SHARE = 0.31
 SOUGHT = 0.1  # of what a customer brings
-MEASURES = {"recall": "share", "ndcg": "number", "value_rate": "share", "novelty": "number"}
-HEADINGS = {
-    "recall": "Purchases foreseen (recall)",
-    "ndcg": "Order (NDCG)",
-    "value_rate": "Share of money",
-    "novelty": "Novelty (bits)",
-    "coverage_rate": "Articles on a list",
-    "beats": "Beats popularity",
+MEASURES = {
+    "recall": ("Purchases foreseen (recall)", "share"),
+    "ndcg": ("Order (NDCG)", "number"),
+    "value_rate": ("Share of money", "share"),
+    "novelty": ("Novelty (bits)", "number"),
 }
 
 
@@ -126,22 +123,16 @@ def money_headline(one: Study, currency: str = "") -> Headline:
 
 
 def family_view(table: pd.DataFrame) -> pd.DataFrame:
-    """A row per family, the best first: its measures, each with its interval in words, and whether
-    it beats what sells best."""
+    """A row per family, the best first: its measures, each with its 95 % interval, as text, and
+    whether it beats what sells best."""
     table = table.sort_values("recall", ascending=False, kind="stable")
-    shown = pd.DataFrame({"family": table.family.map(TITLES).to_numpy()})
-    for measure, unit in MEASURES.items():
-        shown[measure] = table[measure].to_numpy()
-        ends = zip(table[f"{measure}_low"], table[f"{measure}_high"], strict=True)
-        shown[f"{measure} interval"] = [wording.interval_as_text(*pair, unit) for pair in ends]
-    shown["coverage_rate"] = table.coverage_rate.to_numpy()
-    shown.insert(1, "beats", table.beats.replace("", "is it").to_numpy())
-    return shown
-
-
-def headings_of(table: pd.DataFrame) -> dict[str, str]:
-    """The headings of `family_view`."""
-    return {name: "95% interval" for name in table.columns if name.endswith("interval")} | HEADINGS
+    shown = {"Family": table.family.map(TITLES).to_numpy()}
+    shown["Beats popularity"] = table.beats.replace("", "is it").to_numpy()
+    for measure, (heading, unit) in MEASURES.items():
+        rows = zip(*(table[f"{measure}{end}"] for end in ("", "_low", "_high")), strict=True)
+        shown[heading] = [wording.with_interval(*row, unit) for row in rows]
+    shown["Articles on a list"] = [wording.as_text(one, "share") for one in table.coverage_rate]
+    return pd.DataFrame(shown)
 
 
 def other_chart_of(one: Study) -> tuple[pd.DataFrame, str]:

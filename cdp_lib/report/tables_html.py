@@ -57,6 +57,8 @@ def table_html(
         rows.append(f"<tr>{''.join(cells)}</tr>")
     foot = _foot(len(table) - len(kept), len(kept) - max_rows)
     caption = f"<caption>{escape(title)}</caption>" if title else ""
+    if kept.empty and len(table):
+        head = ""  # headings of nothing but hidden groups tell nothing
     return (
         (style("table.css") if with_style else "")
         + f'<div class="table"><table>{caption}<thead><tr>{head}</tr></thead>'

@@ -46,6 +46,16 @@ def interval_as_text(
     return "" if UNKNOWN in ends else " to ".join(ends)
 
 
+def with_interval(value, low, high, unit: str = "number", currency: str = "") -> str:
+    """Write a value and, in brackets, its interval where both ends are known.
+
+    >>> with_interval(0.4, 0.39, 0.41, "share")
+    '40.0% (39.0% to 41.0%)'
+    """
+    told, span = as_text(value, unit, currency), interval_as_text(low, high, unit, currency)
+    return f"{told} ({span})" if span else told
+
+
 def change_as_text(change: float, unit: str, currency: str = "") -> str:
     """Write a difference with its sign; a difference of shares is in points.
 
