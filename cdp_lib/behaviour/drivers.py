@@ -24,7 +24,7 @@ from ibis.expr.types import Table
 from cdp_lib.behaviour.cart_rates import WAS_LEFT, money_table, share_table
 from cdp_lib.behaviour.cart_states import Carts
 from cdp_lib.behaviour.cart_sums import STEPS
-from cdp_lib.behaviour.intervals import Z95
+from cdp_lib.normal import Z
 
 BASIS = "inferred"
 ALIKE = ("device_type", "returning", "guest", "size", "short")
@@ -189,7 +189,7 @@ def _effect(table: Table, driver: Driver) -> dict:
         return _nothing("cannot tell: all carts are alike in this")
     effect = sums.xy / sums.xx
     scores = sums.a - 2 * effect * sums.b + effect**2 * sums.c
-    half = Z95 * np.sqrt(max(scores, 0.0) * sums.n / (sums.n - 1)) / sums.xx
+    half = Z * np.sqrt(max(scores, 0.0) * sums.n / (sums.n - 1)) / sums.xx
     row = {
         "n_carts": int(counts.sum()),
         "n_exposed": int(counts[1.0]),

@@ -7,7 +7,7 @@ interval here takes sums over people, which one grouped query fetches, and never
 import numpy as np
 from scipy import special
 
-Z95 = float(special.ndtri(0.975))
+from cdp_lib.normal import Z
 
 
 def wilson(n_hit, n, design_effect=1.0):
@@ -23,9 +23,9 @@ def wilson(n_hit, n, design_effect=1.0):
     hit, n = np.asarray(n_hit, float), np.asarray(n, float)
     with np.errstate(invalid="ignore", divide="ignore"):
         share, worth = hit / n, n / design_effect
-        shrink = 1 + Z95**2 / worth
-        centre = (share + Z95**2 / (2 * worth)) / shrink
-        half = Z95 / shrink * np.sqrt(share * (1 - share) / worth + (Z95 / (2 * worth)) ** 2)
+        shrink = 1 + Z**2 / worth
+        centre = (share + Z**2 / (2 * worth)) / shrink
+        half = Z / shrink * np.sqrt(share * (1 - share) / worth + (Z / (2 * worth)) ** 2)
     # Rounding must not leave the ends of 0 of n and n of n a hair away from 0 and 1.
     low = np.where(hit == 0, np.where(n > 0, 0.0, np.nan), centre - half)
     high = np.where(hit == n, np.where(n > 0, 1.0, np.nan), centre + half)

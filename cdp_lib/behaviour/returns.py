@@ -15,8 +15,8 @@ from ibis.expr.types import Table
 
 from cdp_lib.behaviour.cart_states import Carts
 from cdp_lib.behaviour.cart_sums import HOUR, pauses
-from cdp_lib.behaviour.intervals import Z95
 from cdp_lib.checks import Refusal, above
+from cdp_lib.normal import Z
 
 HORIZON_HOURS = 30 * 24
 
@@ -133,7 +133,7 @@ def survival(hours, bought, weight=None) -> pd.DataFrame:
     stay = np.cumprod(1 - died / at_risk)
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = np.sqrt(np.cumsum(died / (at_risk * (at_risk - died)))) / np.log(stay)
-        low, high = stay ** np.exp(-Z95 * spread), stay ** np.exp(Z95 * spread)
+        low, high = stay ** np.exp(-Z * spread), stay ** np.exp(Z * spread)
     # Everything bought: the log-log interval is not defined there.
     low, high = np.where(stay > 0, low, np.nan), np.where(stay > 0, high, np.nan)
     return pd.DataFrame(

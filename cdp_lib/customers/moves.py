@@ -14,7 +14,8 @@ from cdp_lib.customers.ages import amount, money, total
 from cdp_lib.customers.portrait import Portrait
 from cdp_lib.customers.rfm import Cuts, own_cuts, scores, values_of
 from cdp_lib.customers.rfm_names import named
-from cdp_lib.customers.segments import Z95, change_verdicts
+from cdp_lib.customers.segments import change_verdicts
+from cdp_lib.normal import Z
 
 NEW, NONE = "not known before", "no order"
 WORTH = "margin_365d", "revenue_365d"
@@ -89,7 +90,7 @@ def net(moved: pd.DataFrame) -> pd.DataFrame:
     }
     table = pd.DataFrame({name: one.reindex(states).fillna(0) for name, one in sums.items()})
     table["change"] = table.n_in - table.n_out
-    half = Z95 * np.sqrt(table.n_in + table.n_out)
+    half = Z * np.sqrt(table.n_in + table.n_out)
     table["change_low"], table["change_high"] = table.change - half, table.change + half
     table["verdict"] = change_verdicts(table.n_in, table.n_out)
     return table.reset_index()
@@ -122,8 +123,8 @@ def sizes(table: Table, column: str) -> pd.DataFrame:
         # The linearised variance of a ratio of two sums over customers.
         spread = np.sqrt(squares * (1 - 2 * share) + share**2 * squares.sum()) / abs(whole or 1)
         found[f"{name}_share"] = share
-        found[f"{name}_share_low"] = share - Z95 * spread
-        found[f"{name}_share_high"] = share + Z95 * spread
+        found[f"{name}_share_low"] = share - Z * spread
+        found[f"{name}_share_high"] = share + Z * spread
     ends = ("", "_share", "_share_low", "_share_high")
     columns = ["n_customers", "customer_share"]
     columns += [f"{name}{end}" for name in ("revenue", "margin") for end in ends]

@@ -21,10 +21,10 @@ from cdp_lib.checks import Refusal
 from cdp_lib.customers.ages import amount, money, total
 from cdp_lib.customers.catalogue import Bound, Catalogue, Segment, ad_hoc, bound, load
 from cdp_lib.customers.overlaps import overlap_counts, overlap_table
+from cdp_lib.normal import Z
 
 MONEY = {"revenue": "revenue_365d", "margin": "margin_365d"}
 FALSE_SHARE = 0.05  # of the changes called, at most this share is expected to be chance
-Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def _with_changes(found: pd.DataFrame, sums: dict) -> pd.DataFrame:
         found[f"n_{end}"] = [sums.get(f"{end}_{i}", np.nan) for i in range(len(found))]
     found["change"] = found.n_in - found.n_out
     found.insert(found.columns.get_loc("n_in"), "n_before", found.n_customers - found.change)
-    half = Z95 * np.sqrt(found.n_in + found.n_out)
+    half = Z * np.sqrt(found.n_in + found.n_out)
     found["change_low"], found["change_high"] = found.change - half, found.change + half
     known = found[found.change.notna()]
     return found.assign(verdict=change_verdicts(known.n_in, known.n_out))

@@ -14,6 +14,7 @@ from cdp_lib.customers.moves import NONE, Stability, net
 from cdp_lib.customers.portrait import Portrait
 from cdp_lib.customers.rfm_names import ACTIONS, CHAMPIONS, NAMES
 from cdp_lib.customers.segments import Preview
+from cdp_lib.normal import Z
 from cdp_lib.report import wording
 from cdp_lib.report.findings import Headline, nothing
 from cdp_lib.report.segment_views import money_of, signed
@@ -22,7 +23,6 @@ IN_TOUCH, DRIFTING = NAMES[:5], NAMES[5:]
 CLAIMED = "over 120"  # segments, in a published description
 NAME_ORDER, STATE_ORDER = [NONE, *NAMES], list(STATES)
 IN_PACE = ("new", "active", "won back")
-Z95 = 1.959963984540054
 
 
 def champions_headline(names: pd.DataFrame, moved: pd.DataFrame | None, currency: str) -> Headline:
@@ -74,7 +74,7 @@ def slide_headline(moved: pd.DataFrame | None, currency: str) -> Headline:
         return nothing(name, "money", f"{n:,} customers slid away and {n_back:,} came back; none "
                        f"of them had bought within the year before.")  # fmt: skip
     gap = worth - again
-    wide = Z95 * np.sqrt(slid.worth_squares.sum() + back.worth_squares.sum())
+    wide = Z * np.sqrt(slid.worth_squares.sum() + back.worth_squares.sum())
     verdict = "act" if gap > wide else "good" if gap < -wide else "watch"
     largest = slid.sort_values("worth", ascending=False).head(1)
     most = f" Most of it went from {largest.came_from.iloc[0]} to {largest.went_to.iloc[0]}." \
@@ -82,7 +82,7 @@ def slide_headline(moved: pd.DataFrame | None, currency: str) -> Headline:
     told = {"act": "More was lost than came back", "good": "More came back than was lost",
             "watch": "What came back and what was lost cannot be told apart"}  # fmt: skip
     return Headline(
-        name, worth, worth - Z95 * spread, worth + Z95 * spread, "money", n, verdict,
+        name, worth, worth - Z * spread, worth + Z * spread, "money", n, verdict,
         f"{n:,} customers slid to {DRIFTING[0]}, {DRIFTING[1]} or lower; {n_back:,} came back, "
         f"worth {wording.as_text(again, 'money', currency)} a year. {told[verdict]}.{most} What to "
         f"do: write to those who slid with what they used to buy, the dearest first. Their money "
