@@ -9,7 +9,7 @@ from cdp_lib.activate.seen import Seen
 
 def fit(seen: Seen, goods: Goods) -> Family:
     """The customer's own purchases, each counting less as it ages."""
-    return Family("repeat", lambda rows: dense(seen.fresh[rows]), counts=True)
+    return Family("repeat", lambda rows: dense(seen.fresh[rows]))
 
 
 def rebuy_share(seen: Seen, later: object) -> float:

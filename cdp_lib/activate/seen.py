@@ -83,6 +83,7 @@ def seen(shop: Shop, goods: Goods, half_days: float = BOUGHT_HALF_DAYS) -> Seen:
     )  # fmt: skip
     shape = (len(customers), len(goods))
     place = pd.Series(np.arange(len(goods)), index=goods.table.article_id)
+    place_of = pd.Index(customers)
 
     def matrix(part: pd.DataFrame, column: str):
         from scipy import sparse
@@ -91,7 +92,7 @@ def seen(shop: Shop, goods: Goods, half_days: float = BOUGHT_HALF_DAYS) -> Seen:
             return sparse.csr_array(shape, dtype="float32")
         column_of = place.reindex(part.article_id).to_numpy()
         kept = ~np.isnan(column_of)
-        row = np.searchsorted(customers, _texts(part, "customer_id")[kept])
+        row = place_of.get_indexer(_texts(part, "customer_id")[kept])
         at = (row, column_of[kept].astype(int))
         return sparse.csr_array((part[column].to_numpy("float32")[kept], at), shape=shape)
 

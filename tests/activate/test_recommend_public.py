@@ -19,10 +19,10 @@ def opened(folder, shared_data, name, *tables):
     return open_shop(folder / "shop.toml")
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_online_retail_is_bought_again_and_ease_finds_what_is_new(shared_data, tmp_path):
     shop = opened(tmp_path, shared_data, "online_retail", "online_retail")
-    one = recommend.study(shop, horizon_days=28, most=1_500, kind="ease 1")
+    one = recommend.study(shop, horizon_days=28, most=1_000, kind="ease 1")
     assert one.owned == "keep" and one.rebuy_share > 0.25
     assert "looked" not in one.now.families, "the shop has no events"
     again, new = one.any.set_index("family"), one.new.set_index("family")

@@ -63,7 +63,9 @@ def test_planted_complements_are_recovered(tmp_path):
     # a pair has some dozen baskets where chance has under one. Models at the tail of their
     # category open few: of 24, the last sells a thirteenth of the first.
     assert auc_low > 0.85, (auc, auc_low)
-    assert correlation > 0.08  # 0.2 % of the pairs are planted: no order can reach more than 0.12
+    # Few of all pairs are planted, so that even the true order has a small rank correlation.
+    ceiling = stats.spearmanr(np.where(is_pair, low.max() + 1, low), is_pair).statistic
+    assert correlation > 0.85 * ceiling
 
 
 @pytest.mark.slow
