@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import pandas as pd
-from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.activate import lookalike, reach, recovery
@@ -91,6 +90,23 @@ class Sources:
         return cart_lists.abandoned_browse_list(
             shop.journeys, shop.as_of, self.list_days, **self.stock
         )
+
+    @cached_property
+    def carted(self) -> Table:
+        """Products in abandoned carts, as far back as carts may ask."""
+        items = cart_lists.abandoned_item_list(self.baskets, **self.stock)
+        return items.filter(items.idle_hours < 24 * self.list_days)
+
+    @cached_property
+    def cheaper(self) -> Table:
+        """Products looked at or carted that cost clearly less now: customer_id, product_id,
+        drop_rate (of the price seen)."""
+        if not any(table is not None for table in self.stock.values()):
+            self.shop.require("prices")
+        columns = ["customer_id", "product_id", "price_drop", "price_seen"]
+        rows = self.carted.select(*columns).union(self.browsed.select(*columns))
+        rows = rows.mutate(drop_rate=rows.price_drop / rows.price_seen.nullif(0))
+        return rows.filter(rows.drop_rate >= LEAST_DROP)
 
     @cached_property
     def churners(self) -> pd.DataFrame:
@@ -184,14 +200,7 @@ def _abandoned_browses(sources: Sources) -> Table:
 
 
 def _price_drop(sources: Sources) -> Table:
-    """Who looked at, or carted, what costs clearly less now."""
-    if not any(table is not None for table in sources.stock.values()):
-        sources.shop.require("prices")
-    in_carts = cart_lists.abandoned_item_list(sources.baskets, **sources.stock)
-    in_carts = in_carts.filter(_.idle_hours < 24 * sources.list_days)
-    columns = ["customer_id", "price_drop", "price_seen"]
-    rows = in_carts.select(*columns).union(sources.browsed.select(*columns))
-    return rows.filter(_.price_drop / _.price_seen.nullif(0) >= LEAST_DROP).select("customer_id")
+    return sources.cheaper.select("customer_id")
 
 
 def _cross_sell(sources: Sources) -> Table:

@@ -18,6 +18,7 @@ from cdp_lib.customers.discounts import discount_affinity
 from cdp_lib.lift.programme import audience_table
 from cdp_lib.report import loop
 from cdp_lib.report.candidates import LACKS, Sources, ask
+from cdp_lib.report.move_products import products
 from cdp_lib.tables import Shop
 
 
@@ -52,17 +53,22 @@ def verdicts(shop: Shop) -> dict[str, str]:
 
 
 def context(sources: Sources, moves: Moves) -> dict[str, pd.DataFrame]:
-    """What goes into the files beside the ids: for customer care why each is called.
+    """What goes into the files beside the ids: for customer care why each is called, for messages
+    the products to show.
 
     Out: audience -> a row per customer: customer_id and further columns.
     """
     columns = {}
     for one in moves.policy.audiences:
-        if one.list != "service_recovery" or not _asked(sources, moves, one):
+        if not _asked(sources, moves, one):
             continue
-        got = moves.of(one.name, one.channels[0]).select("customer_id").to_pandas().customer_id
-        mine = sources.troubled[sources.troubled.customer_id.isin(got)]
-        columns[one.name] = recovery.with_context(sources.shop, mine, sources.churners)
+        got = moves.given.filter(_.audience == one.name).select("customer_id")
+        if one.list == "service_recovery":
+            wanted = sources.troubled.customer_id.isin(got.to_pandas().customer_id)
+            mine = sources.troubled[wanted]
+            columns[one.name] = recovery.with_context(sources.shop, mine, sources.churners)
+        elif (shown := products(sources, one.list, got)) is not None:
+            columns[one.name] = shown
     return columns
 
 
@@ -88,7 +94,8 @@ def stakes(sources: Sources, moves: Moves) -> pd.DataFrame:
 
 def called(columns: Mapping[str, pd.DataFrame], policy: Policy) -> pd.DataFrame:
     """Those of `context` whom customer care calls: the columns of `recovery.with_context`."""
-    parts = [columns[one.name] for one in policy.audiences if one.name in columns]
+    calls = [one.name for one in policy.audiences if one.list == "service_recovery"]
+    parts = [columns[name] for name in calls if name in columns]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=recovery.COLUMNS)
 
 

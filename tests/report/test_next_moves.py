@@ -11,6 +11,7 @@ from cdp_lib.checks import Refusal
 from cdp_lib.predict.outcome import churn
 from cdp_lib.report import next_moves
 from cdp_lib.report.candidates import CHURN, Sources, ask
+from cdp_lib.report.move_products import RECOMMENDED, products
 from cdp_lib.report.propensity_findings import list_name
 from cdp_lib.tables import open_shop
 from cdp_lib.world import World, simulate
@@ -96,6 +97,39 @@ def test_what_is_at_stake_is_of_those_who_get_a_move(sources, week):
     assert len(stakes) == len(got) and stakes.worth.tolist() == pytest.approx([50.0] * len(got))
     assert next_moves.verdicts(sources.shop) == {}, "nothing has left yet"
     assert next_moves.called(next_moves.context(sources, week), week.policy).empty
+
+
+def test_the_files_carry_the_products_to_show(sources, week):
+    """Beside each who gets the move: what lies in the cart, the dearest first, or was looked at."""
+    columns = next_moves.context(sources, week)
+    assert set(columns) == {"carts", "browses"}, "nothing was recommended"
+    given = week.given.to_pandas()
+    items = sources.carted.to_pandas().dropna(subset="customer_id")
+    items["paid"] = items.pieces * items.price_seen
+    by_hand = items.sort_values(["paid", "product_id"], ascending=[False, True])
+    by_hand = by_hand.drop_duplicates(["customer_id", "product_id"]).groupby("customer_id")
+    wanted = by_hand.product_id.apply(lambda ids: list(ids)[:3])
+    carts_of = columns["carts"].set_index("customer_id")
+    assert set(carts_of.index) == set(given[given.audience == "carts"].customer_id)
+    for customer, row in carts_of.iterrows():
+        assert row.dropna().tolist() == wanted[customer]
+    views = sources.browsed.to_pandas().groupby("customer_id").n_views.max()
+    seen = sources.browsed.to_pandas().set_index(["customer_id", "product_id"]).n_views
+    for row in columns["browses"].itertuples():
+        assert seen.loc[(row.customer_id, row.product_1)].max() == views[row.customer_id]
+
+
+def test_recommended_products_go_with_those_who_are_sold_to(sources, week, tmp_path):
+    sold = week.given.filter(week.given.audience == "sell").to_pandas().customer_id.tolist()
+    offers = pd.DataFrame({"customer_id": [*sold[1:], "stranger"], "product_1": "p1"})
+    offers["product_2"] = "p2"
+    write_list(offers, tmp_path, RECOMMENDED)
+    own = Sources(sources.shop, sources.policy, lists=str(tmp_path))
+    customers = week.given.filter(week.given.audience == "sell").select("customer_id")
+    got = products(own, "cross_sell", customers)
+    assert got.customer_id.tolist() == sold[1:] and len(sold) > 2
+    assert got.product_2.eq("p2").all() and list(got) == ["customer_id", "product_1", "product_2"]
+    assert products(own, "likely_churners", customers) is None
 
 
 def test_only_some_may_ask(sources):
