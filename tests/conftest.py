@@ -38,12 +38,21 @@ QUICK_SPARK = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """What is long on Spark is run there by `make proof` alone."""
+    """What is long on Spark is run there by `make proof` alone; what takes long begins first, so
+    that no worker is left with it at the end."""
     for item in items:
         if "spark" in item.nodeid and item.get_closest_marker("long_on_spark"):
             item.add_marker("proof")
+    done = yield
+    items.sort(key=lambda item: (not _shared(item.nodeid), not item.get_closest_marker("slow")))
+    return done
+
+
+def _shared(nodeid: str) -> str:
+    """The name of what a test shares with others, or ""."""
+    return next((name for name in ("spark", *SHARING) if name in nodeid), "")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -52,9 +61,11 @@ def pytest_xdist_make_scheduler(config, log):
     whose tests share what takes long to make."""
     from xdist.scheduler.loadscope import LoadScopeScheduling
 
+    config.option.loadscopereorder = False  # the order is that of the collection
+
     class OneWorkerEach(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            return next((name for name in ("spark", *SHARING) if name in nodeid), nodeid)
+            return _shared(nodeid) or nodeid
 
     return OneWorkerEach(config, log)
 

@@ -99,15 +99,17 @@ def test_a_public_log_becomes_a_report_by_its_shop_file_alone(name, shared_data,
     assert f'path = "{old}"' in text
     shop = tmp_path / "shop.toml"
     shop.write_text("\n".join(lines).replace(f'"{old}"', f'"{shared_data / new}"'))
-    first = [] if name == "retailrocket" else [f"--only={run}" for run in RUNS[:3]]
-    run = cdp("weekly", "--shop", shop, "--out", tmp_path / "reports", *first)
+    more = [run for run in RUNS[3:] if run[:2] not in ("06", "09", "10")]
+    asked = RUNS[:3] + (more if name == "retailrocket" else [])
+    only = [f"--only={run}" for run in asked]
+    run = cdp("weekly", "--shop", shop, "--out", tmp_path / "reports", *only)
     assert run.returncode == 0, run.stdout + run.stderr
     (week,) = [p for p in (tmp_path / "reports").iterdir() if not p.name.startswith(".")]
     manifest = json.loads((week / "manifest.json").read_text())
     status = {one["name"]: one["status"] for one in manifest["notebooks"]}
     # None of these logs says who a customer is, or for long enough.
     assert {key: status.pop(key) for key in RUNS[:3]} == dict.fromkeys(RUNS[:3], "done")
-    assert set(status.values()) <= {"not run"} and (first or list(status) == RUNS[3:])
+    assert set(status.values()) <= {"not run"} and list(status) == asked[3:]
     found = headlines(week)
     counts = manifest["row_counts"]["events"]
     if name == "rees46":  # the figures of SOURCES.md for this cut of the log

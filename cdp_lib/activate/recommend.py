@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -29,11 +30,12 @@ from cdp_lib.activate.recommend_blend import Blend, learn
 from cdp_lib.activate.recommend_family import Family
 from cdp_lib.activate.recommend_judge import Later, judge, later_of
 from cdp_lib.activate.seen import Seen, bought_between, seen
-from cdp_lib.checks import TooLittleData, above, one_of
+from cdp_lib.checks import TooLittleData, at_least, one_of
 from cdp_lib.tables import Shop
 
 REBUY_SHARE = 0.2
 LEAST_BUYERS = 50
+HORIZONS = (7, 14, 28, 56)  # days: whole weeks, so that windows hold the same weekdays
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def fit(
 
 def study(
     shop: Shop,
-    horizon_days: float = 28,
+    horizon_days: float = 0,
     owned: str = "auto",
     most: int = MOST_ARTICLES,
     kind: str = "auto",
@@ -117,16 +119,18 @@ def study(
 ) -> Study:
     """Fit, choose and weigh on an earlier window, judge on the last, and fit to all that is known.
 
-    owned: "keep" lists articles that a customer has bought too, "leave out" does not, "auto" leaves
-    them out where fewer than a fifth of later purchases are of owned articles. kind: of the
-    collaborative family, one of `recommend_together.KINDS`, or "auto" for the best on the earlier
-    window. Raises MissingTable without orders and their lines, and TooLittleData where either
-    window has fewer than 50 buyers who were known before it.
+    horizon_days: of a window; 0 takes `usual_horizon`. owned: "keep" lists articles that a customer
+    has bought too, "leave out" does not, "auto" leaves them out where fewer than a fifth of later
+    purchases are of owned articles. kind: of the collaborative family, one of
+    `recommend_together.KINDS`, or "auto" for the best on the earlier window. Raises MissingTable
+    without orders and their lines, and TooLittleData where either window has fewer than 50 buyers
+    who were known before it.
     """
-    above("horizon_days", horizon_days, 0)
+    at_least("horizon_days", horizon_days, 0)
     one_of("owned", owned, ("auto", "keep", "leave out"))
     one_of("kind", kind, ("auto", *recommend_together.KINDS))
     shop.require("orders", "order_lines")
+    horizon_days = horizon_days or usual_horizon(shop)
     step = timedelta(days=horizon_days)
     first, second = shop.as_of - 2 * step, shop.as_of - step
     early = fit(shop.at(first), recommend_together.KINDS[0] if kind == "auto" else kind, most)
@@ -145,6 +149,20 @@ def study(
     blend = _weighed(tested, later, owned, seed)
     now = fit(shop, kind, most)
     return Study(now, blend, tested, later, *tables, owned, rebuy, kind, kinds, float(horizon_days))
+
+
+def usual_horizon(shop: Shop) -> int:
+    """The shortest of `HORIZONS` in days of which each of the last two windows has clearly more
+    buyers than a study needs; else the longest."""
+    for days in HORIZONS:
+        ends = [shop.as_of - timedelta(days=days * back) for back in (2, 1, 0)]
+        buyers = [
+            bought_between(shop, start, end).customer_id.nunique()
+            for start, end in pairwise(ends)
+        ]
+        if min(buyers) >= 2 * LEAST_BUYERS:
+            return days
+    return HORIZONS[-1]
 
 
 def blended(fitted: Fitted, blend: Blend):

@@ -80,13 +80,13 @@ def timelines(
     newest = entries(shop, asked, int(last), skip)
     newest = newest.groupby("customer_id", sort=False).tail(int(last)).iloc[::-1]
     lines = pd.Series([_line(row) for row in newest.itertuples()], index=newest.customer_id)
-    texts = lines.groupby(level=0, sort=False).agg("\n".join) if len(lines) else lines
+    texts = {one: "\n".join(mine) for one, mine in lines.groupby(level=0, sort=False)}
     ids = ids.astype(object).reset_index(drop=True)
     return pd.DataFrame(
         {
             "customer_id": ids,
             "n_entries": ids.map(newest.customer_id.value_counts()).fillna(0).astype("int64"),
-            "history": ids.map(texts).fillna("").astype(object),
+            "history": pd.Series([texts.get(one, "") for one in ids], dtype=object),
         }
     )
 

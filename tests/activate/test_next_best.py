@@ -123,6 +123,19 @@ def test_too_few_buyers_are_an_answer(shop):
         recommend.study(shop, horizon_days=0.5)
 
 
+def test_the_usual_window_is_the_shortest_with_enough_buyers(shop):
+    """The fewest buyers of the last two windows, counted by hand: 100 or more are enough."""
+    orders = shop.orders.to_pandas()
+    age = (pd.Timestamp(AS_OF) - orders.ordered_at).dt.total_seconds() / 86_400
+
+    def fewest(days):
+        parts = [(age > days * back) & (age <= days * (back + 1)) for back in (0, 1)]
+        return min(orders[part].customer_id.nunique() for part in parts)
+
+    assert fewest(7) < 100 <= fewest(14)
+    assert recommend.usual_horizon(shop) == 14
+
+
 def test_sizes_need_their_columns():
     rows = pd.DataFrame({"customer_id": ["a"], "article": [0]})
     with pytest.raises(Refusal, match="sizes"):

@@ -116,7 +116,7 @@ def whole(report: Path) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_kills", [4, pytest.param(10, marks=pytest.mark.proof)])
+@pytest.mark.parametrize("n_kills", [3, pytest.param(10, marks=pytest.mark.proof)])
 def test_a_run_killed_at_any_moment_leaves_a_whole_report_or_none(folder, n_kills):
     chance, report = random.Random(7), folder / "reports" / WEEK
     began = time.monotonic()
