@@ -157,8 +157,7 @@ def usual_horizon(shop: Shop) -> int:
     for days in HORIZONS:
         ends = [shop.as_of - timedelta(days=days * back) for back in (2, 1, 0)]
         buyers = [
-            bought_between(shop, start, end).customer_id.nunique()
-            for start, end in pairwise(ends)
+            bought_between(shop, start, end).customer_id.nunique() for start, end in pairwise(ends)
         ]
         if min(buyers) >= 2 * LEAST_BUYERS:
             return days
