@@ -86,6 +86,8 @@ def check(shop: Shop) -> HealthReport:
         except Refusal as refusal:
             problems.append(_fatal(name, "cannot be mapped", str(refusal)))
         except Exception as error:  # the engine's own: a broken file, a row it cannot split
+            if isinstance(error.__cause__, KeyboardInterrupt):  # as DuckDB tells of Ctrl-C
+                raise KeyboardInterrupt from error
             first = str(error).strip().splitlines()[0]
             problems.append(_fatal(name, "cannot be read", f"{type(error).__name__}: {first}"))
     table = pd.DataFrame(problems, columns=PROBLEMS).astype({"n_rows": "Int64"})

@@ -1,5 +1,9 @@
 """Planted faults: each counted, shown, treated as said, and gone from the tables if set aside."""
 
+import os
+import signal
+import threading
+
 import pandas as pd
 import pytest
 
@@ -163,6 +167,23 @@ def test_a_broken_file_is_a_fatal_problem_and_the_other_tables_are_checked(con, 
     report = check(shop)
     assert report.fatal and list(report.problems.table) == ["orders"]
     assert list(report.row_counts.table) == ["events"]
+
+
+def test_ctrl_c_is_no_fault_of_the_data(duckdb_con, make_shop, monkeypatch):
+    """DuckDB turns Ctrl-C into an error of its own, which names what it came from."""
+    from cdp_lib.tables import health
+
+    def interrupted(shop, name):
+        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        duckdb_con.raw_sql(
+            "SELECT count(*) FROM range(10_000_000_000) t WHERE range % 7 = 3"
+        ).fetchall()
+
+    monkeypatch.setattr(health, "_check_table", interrupted)
+    shop = make_shop(duckdb_con, {"events": faulty()["events"]})
+    with pytest.raises(KeyboardInterrupt):
+        check(shop)
 
 
 def test_repeated_rows_without_a_key_are_counted_and_kept(con, make_shop):
