@@ -52,8 +52,10 @@ def fit(hits, tries, n_units=None) -> Prior:
 
     hits, tries = np.asarray(hits, float), np.asarray(tries, float)
     times = np.ones(len(hits)) if n_units is None else np.asarray(n_units, float)
-    some = tries > 0
-    hits, tries, times = hits[some], tries[some], times[some]
+    # In an order of their own: an engine's would change the last digits from run to run.
+    order = np.lexsort((times, hits, tries))
+    order = order[tries[order] > 0]
+    hits, tries, times = hits[order], tries[order], times[order]
     n, k = float(times @ tries), float(times @ hits)
     if n <= 0:
         raise TooLittleData("tries", 0, "nothing to learn from", "wait until there is one")
