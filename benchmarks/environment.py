@@ -6,31 +6,82 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
-VENV, WORK = HERE / ".venv", HERE / "work"
-PYTHON = VENV / "bin" / "python"
+WORK = HERE / "work"
+PYTHON = HERE / ".venv" / "bin" / "python"
 MAX_GIB = 8
 MAX_SECONDS = 900
 
 
-def set_up() -> None:
-    """Make the environment, unless it is newer than what it is made from, and the work folder."""
+def set_up(name: str = "") -> Path:
+    """Make an environment, unless it is newer than what it is made from; returns its Python.
+
+    The one without a name holds the project as users install it. "uplift" is made of
+    requirements-uplift.txt and overrides-uplift.txt, where there are any: packages that would not
+    stand beside the project's own.
+    """
     WORK.mkdir(exist_ok=True)
-    made_from = [HERE / "requirements.txt", HERE.parent / "pyproject.toml"]
-    ready = VENV / ".ready"
+    ending = f"-{name}" if name else ""
+    venv = HERE / f".venv{ending}"
+    requirements, overrides = (
+        HERE / f"{what}{ending}.txt" for what in ("requirements", "overrides")
+    )
+    constraints, project = HERE.parent / "constraints.txt", HERE.parent / "pyproject.toml"
+    made_from = [requirements, *([overrides] if overrides.exists() else [])]
+    asked = ["-r", requirements]
+    asked += ["--override", overrides] if overrides.exists() else []
+    if not name:
+        made_from += [project, constraints]
+        asked += ["-e", HERE.parent, "--constraint", constraints]
+    python, ready = venv / "bin" / "python", venv / ".ready"
     if ready.exists() and all(ready.stat().st_mtime > file.stat().st_mtime for file in made_from):
-        return
+        return python
     uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
-    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV], check=True)
-    install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", PYTHON]
-    install += ["-r", HERE / "requirements.txt", "-e", HERE.parent]
-    constraints = HERE.parent / "constraints.txt"
-    if constraints.exists():
-        install += ["--constraint", constraints]
-    subprocess.run(install, check=True)
+    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, venv], check=True)
+    install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
+    subprocess.run([*install, *asked], check=True)
     ready.touch()
+    return python
+
+
+@contextmanager
+def using(name: str) -> Iterator[None]:
+    """Peers run in the environment of that name, where the project is read from its folder."""
+    global PYTHON
+    own, path, PYTHON = PYTHON, os.environ.get("PYTHONPATH"), set_up(name)
+    os.environ["PYTHONPATH"] = os.pathsep.join((str(HERE.parent), str(HERE)))
+    try:
+        yield
+    finally:
+        PYTHON = own
+        os.environ.pop("PYTHONPATH")
+        if path is not None:
+            os.environ["PYTHONPATH"] = path
+
+
+def timed(answer: Callable[[], Any]) -> tuple[Any, dict]:
+    """What a peer answers, and what it cost: `seconds` and, of all its threads, `cpu` seconds."""
+    begun, busy = time.perf_counter(), time.process_time()
+    found = answer()
+    return found, {"seconds": time.perf_counter() - begun, "cpu": time.process_time() - busy}
+
+
+def print_peers(results: dict[str, dict], base: float | None, note: Callable, told: str) -> None:
+    """A row a peer: its cost, its time beside `base`, and `note(result)` under the head `told`."""
+    print(f"{'peer':<22}{'seconds':>9}{'cpu s':>9}{'× base':>9}{'peak GiB':>10}  {told}")
+    for peer, result in results.items():
+        if "failed" in result:
+            rest = f"{'-':>9}{'-':>9}{'-':>9}{result['peak_gib']:>10.2f}  {result['failed']}"
+        else:
+            ratio = f"{result['seconds'] / base:.2f}" if base else "-"
+            rest = f"{result['seconds']:>9.2f}{result['cpu']:>9.2f}{ratio:>9}"
+            rest += f"{result['peak_gib']:>10.2f}  {note(result)}"
+        print(f"{peer:<22}{rest}", flush=True)
 
 
 def measure(script: str, *arguments: object) -> dict:

@@ -14,8 +14,9 @@ import itertools
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
+
+import environment
 
 BASE = ("sql_join", "sql_asof", "sql_window")
 STEPS = ["view_item", "add_to_cart", "begin_checkout", "purchase"]
@@ -210,13 +211,10 @@ PEERS = {
 
 def run_one(peer: str, path: str) -> None:
     """One peer in this process: a line of JSON with its counts and what they cost."""
-    count = PEERS[peer](path)
-    begun, busy = time.perf_counter(), time.process_time()
-    entered = count()
-    seconds, cpu = time.perf_counter() - begun, time.process_time() - busy
+    entered, cost = environment.timed(PEERS[peer](path))
     entered = [int(n) for n in entered]
     counts = {"entered": entered[: len(STEPS)], "open": entered[len(STEPS) :]}
-    print(json.dumps({**counts, "seconds": seconds, "cpu": cpu}))
+    print(json.dumps({**counts, **cost}))
 
 
 def report(millions: float, results: dict[str, dict]) -> None:
@@ -225,24 +223,16 @@ def report(millions: float, results: dict[str, dict]) -> None:
     base = min((done[peer]["seconds"] for peer in BASE if peer in done), default=None)
     counts = next(iter(done.values()))["entered"] if done else []
     print(f"\n{millions:g} million events; entered {counts}")
-    print(f"{'peer':<16}{'seconds':>9}{'cpu s':>9}{'× best SQL':>12}{'peak GiB':>10}  counts")
-    for peer, result in sorted(results.items(), key=lambda pair: pair[1].get("seconds", 1e9)):
-        if "failed" in result:
-            peak, why = result["peak_gib"], result["failed"]
-            print(f"{peer:<16}{'-':>9}{'-':>9}{'-':>12}{peak:>10.2f}  {why}")
-            continue
-        ratio = f"{result['seconds'] / base:.2f}" if base else "-"
-        same = "same" if result["entered"] == counts else str(result["entered"])
-        print(
-            f"{peer:<16}{result['seconds']:>9.2f}{result['cpu']:>9.2f}{ratio:>12}"
-            f"{result['peak_gib']:>10.2f}  {same}"
-        )
+    environment.print_peers(
+        dict(sorted(results.items(), key=lambda pair: pair[1].get("seconds", 1e9))),
+        base,
+        lambda result: "same" if result["entered"] == counts else str(result["entered"]),
+        "counts (base: the best SQL)",
+    )
 
 
 def main() -> None:
     """Read the arguments, measure, print."""
-    import environment
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="1,10", help="millions of events, such as 1,10,100")
     parser.add_argument("--only", default=",".join(PEERS), help="peers to run")

@@ -9,10 +9,11 @@ import argparse
 import json
 import shutil
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+
+import environment
 
 N_FITTED, N_SCORED, N_NUMBERS, N_CATEGORIES = 200_000, 1_000_000, 171, 19
 CHUNK = 100_000
@@ -161,10 +162,7 @@ PEERS = FITS | SCORES
 
 def run_one(peer: str, folder: str) -> None:
     """One peer in this process: a line of JSON with what it cost."""
-    act = PEERS[peer](Path(folder))
-    begun, busy = time.perf_counter(), time.process_time()
-    found = act()
-    cost = {"seconds": time.perf_counter() - begun, "cpu": time.process_time() - busy}
+    found, cost = environment.timed(PEERS[peer](Path(folder)))
     print(json.dumps({**cost, **found}))
 
 
@@ -183,8 +181,6 @@ def compare(folder: str) -> None:
 
 def main() -> None:
     """Read the arguments, write the tables, measure, print."""
-    import environment
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fitted", type=int, default=N_FITTED, help="rows to fit on")
     parser.add_argument("--scored", type=int, default=N_SCORED, help="rows to score")
@@ -199,17 +195,8 @@ def main() -> None:
         for peers, n, what in ((FITS, asked.fitted, "fit on"), (SCORES, asked.scored, "score")):
             results = environment.rounds(asked.repeat, list(peers), "model_peers.py", folder)
             print(f"\n{what} {n:,} rows of {N_NUMBERS + N_CATEGORIES} columns")
-            print(f"{'peer':<18}{'seconds':>9}{'cpu s':>9}{'peak GiB':>10}  ")
-            for peer, found in results.items():
-                if "failed" in found:
-                    print(
-                        f"{peer:<18}{'-':>9}{'-':>9}{found['peak_gib']:>10.2f}  {found['failed']}"
-                    )
-                    continue
-                print(
-                    f"{peer:<18}{found['seconds']:>9.1f}{found['cpu']:>9.1f}"
-                    f"{found['peak_gib']:>10.2f}  {found['note']}"
-                )
+            base = results[next(iter(peers))].get("seconds")
+            environment.print_peers(results, base, lambda result: result["note"], "")
         environment.call("model_peers", "compare", folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -8,9 +8,9 @@ workbench also does the carts and whatever else its profile of such a log holds.
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 
+import environment
 from visit_log import COUNTS, CUTOFF, DAY, WINDOWS
 
 SINCE = ["view_item", "search", "add_to_wishlist", "add_to_cart", "begin_checkout",
@@ -238,11 +238,8 @@ def digest(frame):
 
 def run_one(peer, path):
     """One peer in this process: a line of JSON with what it answered and what it cost."""
-    answer = PEERS[peer](path)
-    begun, before = time.monotonic(), time.process_time()
-    frame = answer()
-    seconds, cpu = time.monotonic() - begun, time.process_time() - before
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "digest": digest(frame)}))
+    frame, cost = environment.timed(PEERS[peer](path))
+    print(json.dumps({**cost, "digest": digest(frame)}))
 
 
 def same(one, other):
@@ -262,8 +259,6 @@ def main():
     parser.add_argument("--only", default=",".join(PEERS), help="peers to run")
     parser.add_argument("--repeat", type=int, default=1, help="rounds; the fastest run counts")
     asked = parser.parse_args()
-    import environment
-
     environment.set_up()
     log = environment.WORK / f"profile_{asked.millions:g}m.parquet"
     environment.call("visit_log", "write_log", log, int(asked.millions * 10**6))
@@ -271,18 +266,15 @@ def main():
     results = environment.rounds(asked.repeat, peers, "profile_peers.py", log)
     for file in environment.WORK.glob(f"{log.stem}.*"):
         file.unlink()
-    first = next(r["digest"] for r in results.values() if "digest" in r)
-    print(f"{asked.millions:g} million events, {first['n']:,} customers, {len(FEATURES)} features")
-    print(f"{'peer':<12}{'seconds':>9}{'cpu s':>9}{'peak GiB':>10}  answers")
-    for peer, result in results.items():
-        if "failed" in result:
-            print(f"{peer:<12}{'-':>9}{'-':>9}{result['peak_gib']:>10.2f}  {result['failed']}")
-            continue
-        verdict = "same" if same(first, result["digest"]) else "OTHER"
-        print(
-            f"{peer:<12}{result['seconds']:>9.2f}{result['cpu']:>9.2f}"
-            f"{result['peak_gib']:>10.2f}  {verdict}"
-        )
+    first = next(result for result in results.values() if "digest" in result)
+    n_customers = first["digest"]["n"]
+    print(f"{asked.millions:g} million events, {n_customers:,} customers, {len(FEATURES)} features")
+    environment.print_peers(
+        results,
+        first["seconds"],
+        lambda result: "same" if same(first["digest"], result["digest"]) else "OTHER",
+        "answers",
+    )
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ segment and in all, the effect of each metric after CUPED and its standard error
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
+
+import environment
 
 METRICS = ["visit", "orders", "revenue"]
 SEGMENTS = 10
@@ -239,11 +240,8 @@ PEERS = {
 
 def run_one(peer, path):
     """One peer in this process: a line of JSON with what it answered and what it cost."""
-    answer = PEERS[peer](path)
-    begun, before = time.monotonic(), time.process_time()
-    found = answer()
-    seconds, cpu = time.monotonic() - begun, time.process_time() - before
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "answers": found}))
+    found, cost = environment.timed(PEERS[peer](path))
+    print(json.dumps({**cost, "answers": found}))
 
 
 def furthest(one, other):
@@ -260,8 +258,6 @@ def main():
     parser.add_argument("--only", default=",".join(PEERS), help="peers to run")
     parser.add_argument("--repeat", type=int, default=3, help="rounds; the fastest run counts")
     asked = parser.parse_args()
-    import environment
-
     environment.set_up()
     users = environment.WORK / f"users_{asked.millions:g}m.parquet"
     environment.call("readout_peers", "write_users", users, int(asked.millions * 10**6))
@@ -271,24 +267,14 @@ def main():
     print(
         f"{asked.millions:g} million users, {len(METRICS)} metrics with CUPED, {SEGMENTS} segments"
     )
-    report(results)
-
-
-def report(results):
-    """Print a row a peer."""
-    first = next(r for r in results.values() if "answers" in r)
-    print(f"{'peer':<20}{'seconds':>9}{'cpu s':>9}{'x first':>9}{'peak GiB':>10}  apart (in se)")
-    for peer, result in results.items():
-        if "failed" in result:
-            print(
-                f"{peer:<20}{'-':>9}{'-':>9}{'-':>9}{result['peak_gib']:>10.2f}  {result['failed']}"
-            )
-            continue
-        apart = furthest(first["answers"], result["answers"])
-        print(
-            f"{peer:<20}{result['seconds']:>9.2f}{result['cpu']:>9.2f}"
-            f"{result['seconds'] / first['seconds']:>9.2f}{result['peak_gib']:>10.2f}  {apart:.0e}"
-        )
+    first = next(result for result in results.values() if "answers" in result)
+    answers = first["answers"]
+    environment.print_peers(
+        results,
+        first["seconds"],
+        lambda result: f"{furthest(answers, result['answers']):.0e}",
+        "apart (in se)",
+    )
 
 
 if __name__ == "__main__":

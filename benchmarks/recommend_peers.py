@@ -11,15 +11,12 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import environment
 
 ROOT = Path(__file__).resolve().parents[1]
-VENV = Path(__file__).resolve().parent / ".venv-recommend"
 DAYS, PLACES, SEED = 28, 5, 7
 
 
@@ -119,10 +116,8 @@ PEERS = {"workbench": workbench, "implicit_als": implicit_als, "popular": popula
 
 def run_one(peer: str, folder: str) -> None:
     """One peer in this process: its lists beside the data, and a line of JSON with its cost."""
-    begun, busy = time.perf_counter(), time.process_time()
-    PEERS[peer](Path(folder))
-    seconds, cpu = time.perf_counter() - begun, time.process_time() - busy
-    print(json.dumps({"seconds": seconds, "cpu": cpu}))
+    _, cost = environment.timed(lambda: PEERS[peer](Path(folder)))
+    print(json.dumps(cost))
 
 
 def judge(folder: str) -> None:
@@ -159,20 +154,6 @@ def judge(folder: str) -> None:
     )
 
 
-def set_up() -> None:
-    """Make the peers' environment, unless it is newer than what it is made from."""
-    made_from = VENV.parent / "requirements-recommend.txt"
-    ready = VENV / ".ready"
-    environment.WORK.mkdir(exist_ok=True)
-    if ready.exists() and ready.stat().st_mtime > made_from.stat().st_mtime:
-        return
-    uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
-    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV], check=True)
-    install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", VENV]
-    subprocess.run([*install, "-r", made_from], check=True)
-    ready.touch()
-
-
 def main() -> None:
     """Read the arguments, write the shop, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -181,19 +162,17 @@ def main() -> None:
     parser.add_argument("--peers", default=",".join(PEERS), help="peers to run")
     parser.add_argument("--repeat", type=int, default=1, help="rounds; the fastest run counts")
     asked = parser.parse_args()
-    set_up()
-    environment.PYTHON = VENV / "bin" / "python"
-    os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT, ROOT / "benchmarks")))
     os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
     folder = environment.WORK / "recommend"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
+    peers = asked.peers.split(",")
     try:
-        environment.call("recommend_peers", "write_shop", folder, asked.customers, asked.weeks)
-        peers = asked.peers.split(",")
-        found = environment.rounds(asked.repeat, peers, "recommend_peers.py", folder)
-        (folder / "costs.json").write_text(json.dumps(found))
-        environment.call("recommend_peers", "judge", folder)
+        with environment.using("recommend"):
+            environment.call("recommend_peers", "write_shop", folder, asked.customers, asked.weeks)
+            found = environment.rounds(asked.repeat, peers, "recommend_peers.py", folder)
+            (folder / "costs.json").write_text(json.dumps(found))
+            environment.call("recommend_peers", "judge", folder)
         for peer in (peer for peer in peers if "failed" in found[peer]):
             print(f"{peer:<14} failed: {found[peer]['failed']}")
     finally:

@@ -8,8 +8,9 @@ it has, and their revenue and margin of the year.
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
+
+import environment
 
 MONEY = ("revenue_365d", "margin_365d")
 
@@ -189,7 +190,7 @@ def _in_pandas(node, frame):
         return walk(node.this).str.lower()
     if kind is exp.Abs:
         return np.abs(walk(node.this))
-    raise NotImplementedError(node.sql())
+    raise ValueError(f"{node.sql()} is not written in pandas here: add it to _in_pandas")
 
 
 PEERS = {
@@ -203,11 +204,8 @@ PEERS = {
 
 def run_one(peer, path):
     """One peer in this process: a line of JSON with what it answered and what it cost."""
-    answer = PEERS[peer](path)
-    begun, before = time.monotonic(), time.process_time()
-    found = answer()
-    seconds, cpu = time.monotonic() - begun, time.process_time() - before
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "answers": found}))
+    found, cost = environment.timed(PEERS[peer](path))
+    print(json.dumps({**cost, "answers": found}))
 
 
 def unequal(one, other):
@@ -228,32 +226,17 @@ def main():
     parser.add_argument("--only", default=",".join(PEERS), help="peers to run")
     parser.add_argument("--repeat", type=int, default=3, help="rounds; the fastest run counts")
     asked = parser.parse_args()
-    import environment
-
     environment.set_up()
     profiles = environment.WORK / f"profiles_{asked.millions:g}m.parquet"
     environment.call("segment_peers", "write_profiles", profiles, int(asked.millions * 10**6))
     results = environment.rounds(asked.repeat, asked.only.split(","), "segment_peers.py", profiles)
     profiles.unlink()
-    report(results, asked.millions)
-
-
-def report(results, millions):
-    """Print a row a peer."""
-    first = next(r for r in results.values() if "answers" in r)
-    print(f"{millions:g} million profiles, {len(first['answers'])} segments")
-    print(f"{'peer':<22}{'seconds':>9}{'cpu s':>9}{'x first':>9}{'peak GiB':>10}  unequal")
-    for peer, result in results.items():
-        if "failed" in result:
-            print(
-                f"{peer:<22}{'-':>9}{'-':>9}{'-':>9}{result['peak_gib']:>10.2f}  {result['failed']}"
-            )
-            continue
-        print(
-            f"{peer:<22}{result['seconds']:>9.2f}{result['cpu']:>9.2f}"
-            f"{result['seconds'] / first['seconds']:>9.2f}{result['peak_gib']:>10.2f}"
-            f"  {unequal(first['answers'], result['answers'])}"
-        )
+    first = next(result for result in results.values() if "answers" in result)
+    answers = first["answers"]
+    print(f"{asked.millions:g} million profiles, {len(answers)} segments")
+    environment.print_peers(
+        results, first["seconds"], lambda result: unequal(answers, result["answers"]), "unequal"
+    )
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ import argparse
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+import environment
 import numpy as np
 
 N_ROWS, N_FEATURES, N_TREES, DEPTH, THREADS = 20_000, 40, 200, 4, 2
@@ -101,12 +101,9 @@ def make(folder: str | Path, seed: int = 7) -> None:
 
 
 def _measured(peer: str, folder: Path) -> None:
-    explain = PEERS[peer](folder)
-    begun, cpu = time.perf_counter(), time.process_time()
-    values = explain()
-    result = {"seconds": time.perf_counter() - begun, "cpu": time.process_time() - cpu}
+    values, cost = environment.timed(PEERS[peer](folder))
     np.save(folder / f"{peer}.npy", values)
-    print(json.dumps(result))
+    print(json.dumps(cost))
 
 
 def main() -> None:
@@ -116,8 +113,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=3, help="runs per peer; the fastest counts")
     asked = parser.parse_args()
-    import environment
-
     environment.set_up()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)

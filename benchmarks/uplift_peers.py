@@ -11,15 +11,12 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import environment
 
 ROOT = Path(__file__).resolve().parents[1]
-VENV = Path(__file__).resolve().parent / ".venv-uplift"
 THREADS, SEED = 2, 7
 SETS = ("conversion", "revenue", "mens_visit", "womens_visit")
 ARMS = {"mens_visit": "Mens E-Mail", "womens_visit": "Womens E-Mail"}
@@ -161,11 +158,9 @@ def run_one(peer: str, folder: str) -> None:
 
     train, test = np.load(Path(folder, "train.npz")), np.load(Path(folder, "test.npz"))
     known = train["x"], train["treated"], train["y"]
-    begun, busy = time.perf_counter(), time.process_time()
-    say = PEERS[peer](*known)
-    seconds, cpu = time.perf_counter() - begun, time.process_time() - busy
+    say, cost = environment.timed(lambda: PEERS[peer](*known))
     np.save(Path(folder, peer), np.asarray(say(test["x"]), float))
-    print(json.dumps({"seconds": seconds, "cpu": cpu}))
+    print(json.dumps(cost))
 
 
 def judge(folder: str) -> None:
@@ -201,24 +196,6 @@ def judge(folder: str) -> None:
               f"{costs[row.candidate]['seconds']:>9.1f}")  # fmt: skip
 
 
-def set_up() -> None:
-    """Make the peers' environment, unless it is newer than what it is made from.
-
-    causalml asks for xgboost with its GPU libraries; xgboost-cpu is the same code without them.
-    """
-    here = VENV.parent
-    made_from = [here / "requirements-uplift.txt", here / "overrides-uplift.txt"]
-    ready = VENV / ".ready"
-    environment.WORK.mkdir(exist_ok=True)
-    if ready.exists() and all(ready.stat().st_mtime > file.stat().st_mtime for file in made_from):
-        return
-    uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
-    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV], check=True)
-    install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", VENV]
-    subprocess.run([*install, "-r", made_from[0], "--override", made_from[1]], check=True)
-    ready.touch()
-
-
 def main() -> None:
     """Read the arguments, write the sets, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -227,12 +204,9 @@ def main() -> None:
     parser.add_argument("--peers", default=",".join(PEERS), help="peers to run")
     parser.add_argument("--repeat", type=int, default=1, help="rounds; the fastest run counts")
     asked = parser.parse_args()
-    set_up()
-    environment.PYTHON = VENV / "bin" / "python"
-    # Its packages are not the project's, so the project is read where it lies.
-    os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT, ROOT / "benchmarks")))
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     data = Path(os.environ.get("CDP_PUBLIC_DATA", ROOT.parent / "shared" / "data"))
+    peers = asked.peers.split(",")
     for name in asked.sets.split(","):
         if name in ARMS and not (data / "hillstrom").is_dir():
             print(f"\n{name}: not run, no hillstrom under {data}")
@@ -241,12 +215,12 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         try:
-            environment.call("uplift_peers", "write_set", name, folder, asked.rows, data)
-            peers = asked.peers.split(",")
-            found = environment.rounds(asked.repeat, peers, "uplift_peers.py", folder)
-            (folder / "costs.json").write_text(json.dumps(found))
-            print(f"\n{name}", flush=True)
-            environment.call("uplift_peers", "judge", folder)
+            with environment.using("uplift"):
+                environment.call("uplift_peers", "write_set", name, folder, asked.rows, data)
+                found = environment.rounds(asked.repeat, peers, "uplift_peers.py", folder)
+                (folder / "costs.json").write_text(json.dumps(found))
+                print(f"\n{name}", flush=True)
+                environment.call("uplift_peers", "judge", folder)
             for peer in (peer for peer in peers if "failed" in found[peer]):
                 print(f"{peer:<20} failed: {found[peer]['failed']}")
         finally:

@@ -8,16 +8,13 @@ an environment of its own (requirements-value.txt), made on the first run.
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
 import sys
-import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import environment
 
-VENV = environment.HERE / ".venv-value"
 ROOT = environment.HERE.parent
 CUTOFF, HORIZON = "2026-12-27", 91
 
@@ -127,23 +124,8 @@ PEERS = {
 
 def run_one(peer: str, folder: str) -> None:
     """One peer in this process: from orders to values, and a line of JSON with its cost."""
-    begun, busy = time.perf_counter(), time.process_time()
-    found = PEERS[peer](Path(folder))
-    found |= {"seconds": time.perf_counter() - begun, "cpu": time.process_time() - busy}
-    print(json.dumps(found))
-
-
-def set_up() -> None:
-    """Make the environment of lifetimes, unless it is newer than what it is made from."""
-    made_from, ready = environment.HERE / "requirements-value.txt", VENV / ".ready"
-    environment.WORK.mkdir(exist_ok=True)
-    if ready.exists() and ready.stat().st_mtime > made_from.stat().st_mtime:
-        return
-    uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
-    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV], check=True)
-    install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", VENV]
-    subprocess.run([*install, "-r", made_from], check=True)
-    ready.touch()
+    found, cost = environment.timed(lambda: PEERS[peer](Path(folder)))
+    print(json.dumps({**found, **cost}))
 
 
 def main() -> None:
@@ -154,9 +136,6 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=1, help="rounds; the fastest run counts")
     asked = parser.parse_args()
     environment.set_up()
-    set_up()
-    own = environment.PYTHON
-    os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT, ROOT / "benchmarks")))
     folder = environment.WORK / "value"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -164,8 +143,8 @@ def main() -> None:
         environment.call("value_peers", "write_set", folder, asked.customers)
         print(f"{'peer':<22}{'seconds':>9}{'cpu s':>8}{'GiB':>7}{'value':>15}{'log-lik':>16}")
         for peer in asked.peers.split(","):
-            environment.PYTHON = VENV / "bin" / "python" if "lifetimes" in peer else own
-            row = environment.rounds(asked.repeat, [peer], "value_peers.py", folder)[peer]
+            with environment.using("value") if "lifetimes" in peer else nullcontext():
+                row = environment.rounds(asked.repeat, [peer], "value_peers.py", folder)[peer]
             if "failed" in row:
                 print(f"{peer:<22} failed: {row['failed']}", flush=True)
                 continue
@@ -173,7 +152,6 @@ def main() -> None:
             print(f"{peer:<22}{row['seconds']:>9.1f}{row['cpu']:>8.1f}{row['peak_gib']:>7.2f}"
                   f"{row['value']:>15,.0f}{told:>16}", flush=True)  # fmt: skip
     finally:
-        environment.PYTHON = own
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -16,8 +16,10 @@ from cdp_lib.activate.ledger import Ledger, ledger_of
 from cdp_lib.activate.policy import LAYER, Policy
 from cdp_lib.customers.ages import DAY
 from cdp_lib.tables import Shop
-from cdp_lib.tables.engine import put
 from cdp_lib.tables.micros import micros
+from cdp_lib.tables.placed import place
+
+WHO = {"customer_id": "string"}
 
 
 def facts(
@@ -50,7 +52,7 @@ def facts(
     marked = {"suppressed": suppressed_ids(suppressed), "busy": _busy(shop, ledger)}
     for name, ids in marked.items():
         if ids or not parts:
-            rows = _put(shop, pd.DataFrame({"customer_id": sorted(ids)}), name)
+            rows = place(shop, pd.DataFrame({"customer_id": sorted(ids)}), WHO)
             parts[name] = rows.mutate(**{name: ibis.literal(True)})
     names = [part.select("customer_id") for part in parts.values()]
     table = (ibis.union(*names) if len(names) > 1 else names[0]).filter(_.customer_id.notnull())
@@ -82,7 +84,7 @@ def _reached(shop: Shop, policy: Policy, ledger: Ledger) -> Table | None:
         parts.append(rows.select("customer_id", us=micros(rows.sent_at)))
     if len(sent):
         frame = sent.rename(columns={"unit_id": "customer_id", "delivered_at": "at"})
-        delivered = _put(shop, frame[["customer_id", "at"]], "delivered")
+        delivered = place(shop, frame, WHO | {"at": "timestamp(6)"})
         parts.append(delivered.select("customer_id", us=micros(delivered["at"])))
     if not parts:
         return None
@@ -93,12 +95,3 @@ def _reached(shop: Shop, policy: Policy, ledger: Ledger) -> Table | None:
         n_messages=(_.days <= policy.per_days).cast("int64").sum(),
         days_since_message=_.days.min(),
     )
-
-
-def _put(shop: Shop, frame: pd.DataFrame, name: str) -> Table:
-    import pyarrow as pa
-
-    kinds = {"customer_id": pa.string(), "at": pa.timestamp("us")}
-    schema = pa.schema([(column, kinds[column]) for column in frame.columns])
-    rows = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-    return put(shop.con, rows, f"{name}_{shop.as_of:%Y%m%d%H%M%S}")

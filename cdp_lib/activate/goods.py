@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import ibis
 import numpy as np
@@ -18,6 +19,10 @@ from ibis.expr.types import Table
 from cdp_lib.behaviour.cart_lists import price_now
 from cdp_lib.checks import TooLittleData, at_least
 from cdp_lib.tables import Shop
+from cdp_lib.tables.purchases import is_purchase, of_customers
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 MOST_ARTICLES = 10_000
 ATTRIBUTES = ("category", "brand", "price_band")
@@ -56,6 +61,18 @@ class Goods:
             return values.to_numpy(int)
         return pd.factorize(values, sort=True)[0]
 
+    def kinds(self, column: str) -> tuple[np.ndarray, sparse.csr_array] | None:
+        """An attribute's `codes`, and a matrix of ones: articles × codes. None where it does not
+        tell two articles apart."""
+        from scipy import sparse
+
+        codes = self.codes(column)
+        if codes.max(initial=-1) < 1:
+            return None
+        known = np.flatnonzero(codes >= 0)
+        cells = np.ones(len(known), "float32"), (known, codes[known])
+        return codes, sparse.csr_array(cells, shape=(len(self), codes.max() + 1))
+
 
 def article_table(shop: Shop) -> Table | None:
     """Which article a product is: an Ibis table product_id, article_id; None without products.
@@ -91,8 +108,8 @@ def purchases(shop: Shop) -> Table:
     quantity, unit_price. Raises MissingTable without orders and their lines.
     """
     shop.require("orders", "order_lines")
-    orders = shop.orders.filter(shop.orders.customer_id.notnull() & (shop.orders.revenue >= 0))
-    return with_article(shop, _lines(shop, orders.select("order_id", "customer_id", "ordered_at")))
+    orders = of_customers(shop.orders).select("order_id", "customer_id", "ordered_at")
+    return with_article(shop, _lines(shop, orders))
 
 
 def with_article(shop: Shop, rows: Table) -> Table:
@@ -115,7 +132,8 @@ def goods(shop: Shop, most: int = MOST_ARTICLES) -> Goods:
     """
     at_least("most", most, 1)
     shop.require("orders", "order_lines")
-    sold = _lines(shop, shop.orders.filter(_.revenue >= 0).select("order_id", "ordered_at"))
+    bought = shop.orders.filter(is_purchase(shop.orders)).select("order_id", "ordered_at")
+    sold = _lines(shop, bought)
     sold = sold.group_by("product_id").agg(
         n_orders=_.order_id.nunique(), last_price=_.unit_price.argmax(_.ordered_at)
     )

@@ -107,9 +107,7 @@ def fitting(goods: Goods, table: pd.DataFrame, sizes: pd.DataFrame | None) -> np
     if sizes is None or sizes.empty:
         return chosen
     for column in ("customer_id", "size"):
-        if column not in sizes.columns:
-            fix = "give customer_id, size and, where sizes differ by it, category"
-            raise Refusal("sizes", list(sizes.columns), f"has no {column}", fix)
+        one_of("sizes", column, sizes.columns)
     wanted = table[["customer_id", "article"]].copy()
     keys = ["customer_id"]
     if "category" in sizes.columns:
@@ -146,9 +144,7 @@ def _hidden(study: Study, shown: pd.DataFrame | None):
     from scipy import sparse
 
     for column in ("customer_id", "product_id"):
-        if column not in shown.columns:
-            fix = "give customer_id and product_id"
-            raise Refusal("shown", list(shown.columns), f"has no {column}", fix)
+        one_of("shown", column, shown.columns)
     row = pd.Index(known.customers).get_indexer(shown.customer_id)
     article = offer.variants.set_index("product_id").article.reindex(shown.product_id).to_numpy()
     kept = (row >= 0) & ~np.isnan(article.astype(float))

@@ -22,8 +22,8 @@ from cdp_lib.activate.recommend_family import Family, dense
 from cdp_lib.activate.recommend_popular import shares
 from cdp_lib.activate.seen import Seen
 from cdp_lib.checks import Refusal, at_least
-from cdp_lib.customers.placed import place
 from cdp_lib.tables import Shop
+from cdp_lib.tables.placed import place
 
 MOST_PAIRED = 2_000  # articles whose pairs are counted: the most bought
 LEAST_BASKETS = 3

@@ -52,15 +52,9 @@ def _places(seen: Seen, goods: Goods):
     rare = np.log1p(len(seen) / np.maximum(held, 1)).astype("float32")
     blocks = [_unit((acts * rare).tocsr())]
     for name in ("category", "brand"):
-        codes = goods.codes(name)
-        if codes.max(initial=-1) < 1:
-            continue
-        known = np.flatnonzero(codes >= 0)
-        kinds = sparse.csr_array(
-            (np.ones(len(known), "float32"), (known, codes[known])),
-            shape=(len(goods), codes.max() + 1),
-        )
-        blocks.append(_unit((acts @ kinds).tocsr()))
+        told = goods.kinds(name)
+        if told is not None:
+            blocks.append(_unit((acts @ told[1]).tocsr()))
     return _unit(sparse.hstack(blocks, format="csr"))
 
 

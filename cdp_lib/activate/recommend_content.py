@@ -20,22 +20,16 @@ VIEW_WEIGHT = 0.3  # a fresh product view, in purchases
 
 def fit(seen: Seen, goods: Goods, view_weight: float = VIEW_WEIGHT) -> Family:
     """Articles by the attributes of what the customer bought and, weighing less, looked at."""
-    from scipy import sparse
-
     overall = shares(seen)
     acts = (seen.bought + view_weight * seen.viewed).tocsr()
     parts = []
     for name in ATTRIBUTES:
-        codes = goods.codes(name)
-        if codes.max(initial=-1) < 1:
+        told = goods.kinds(name)
+        if told is None:
             continue
-        known = np.flatnonzero(codes >= 0)
-        kinds = sparse.csr_array(
-            (np.ones(len(known), "float32"), (known, codes[known])),
-            shape=(len(goods), codes.max() + 1),
-        )
+        codes, kinds = told
         counts = (acts @ kinds).tocsr()
-        base = np.asarray(overall[known] @ kinds[known], float).ravel()
+        base = np.asarray(overall @ kinds, float).ravel()
         base = np.maximum(base / base.sum(), 1e-9)
         parts.append((codes, counts, base, concentration(counts, base)))
 

@@ -15,7 +15,7 @@ from ibis.expr.types import Table
 from cdp_lib.checks import TooLittleData, above, at_least, one_of, share
 from cdp_lib.customers.timeline import timelines
 from cdp_lib.tables import Shop
-from cdp_lib.tables.engine import put
+from cdp_lib.tables.placed import place
 
 TROUBLES = {  # feature of the profile -> what to say of a number of them
     "contact_support_30d": ("asked for help", "times in 30 days"),
@@ -23,6 +23,7 @@ TROUBLES = {  # feature of the profile -> what to say of a number of them
     "errors_30d": ("was shown an error", "times in 30 days"),
 }
 WORTH = ("margin_365d", "revenue_365d")
+KINDS = {"customer_id": "string", "probability": "float64"}
 REASONS = ("reason_1", "reason_2", "reason_3")
 COLUMNS = [
     "customer_id", "probability", "worth", "at_risk", "trouble", *REASONS, "n_entries", "history",
@@ -65,7 +66,7 @@ def troubled(
         )
     likely = risk[risk.probability >= least_probability]
     kept = [name for name in ("customer_id", "probability") if name in risk]
-    ids = put(shop.con, _arrow(likely[kept]), f"at_risk_{shop.as_of:%Y%m%d}")
+    ids = place(shop, likely, {name: KINDS[name] for name in kept})
     rows = profile.semi_join(ids, "customer_id")
     rows = rows.filter(ibis.or_(*[rows[name] > 0 for name in told]))
     if worth is not None:
@@ -115,10 +116,3 @@ def _words(row: dict, told: list[str]) -> str:
             times = "once in 30 days" if n == 1 else f"{n:.0f} {unit}"
             said.append(f"{what} {times}")
     return "; ".join(said)
-
-
-def _arrow(frame: pd.DataFrame):
-    import pyarrow as pa
-
-    schema = pa.schema([("customer_id", pa.string()), ("probability", pa.float64())])
-    return pa.Table.from_pandas(frame, schema=schema, preserve_index=False)

@@ -20,6 +20,7 @@ from ibis.expr.types import Table
 from cdp_lib.behaviour.intervals import wilson
 from cdp_lib.normal import Z
 from cdp_lib.tables import Shop, identity
+from cdp_lib.tables.purchases import is_purchase
 
 BUYERS = "recent_buyers"
 TITLES = {
@@ -99,7 +100,7 @@ def amounts(shop: Shop, start: datetime, end: datetime) -> Table:
     span = (orders.ordered_at >= ibis.literal(start)) & (orders.ordered_at < ibis.literal(end))
     rows = orders.filter(span & orders.customer_id.notnull())
     return rows.group_by("customer_id").aggregate(
-        n_orders=(rows.revenue >= 0).cast("int64").sum(),
+        n_orders=is_purchase(rows).cast("int64").sum(),
         revenue=rows.revenue.sum(),
         margin=(rows.revenue - rows.cost.coalesce(0.0)).sum(),
     )

@@ -21,9 +21,9 @@ from cdp_lib.activate.pairs import SAME_NEED, alike
 from cdp_lib.behaviour.intervals import wilson
 from cdp_lib.checks import above, at_least
 from cdp_lib.customers.ages import DAY
-from cdp_lib.customers.placed import place
 from cdp_lib.tables import Shop
 from cdp_lib.tables.micros import micros
+from cdp_lib.tables.placed import place
 
 MOST_ARTICLES = 300
 LEAST_CUSTOMERS = 20

@@ -1,7 +1,7 @@
 """What customers did on site and app: the events of a span with their customer, and visits.
 
-The log is read once. Its rows are first summed up by visit and day; all that follows reads
-those few rows. Windows are exact: a day here is 24 hours, counted back from the cutoff.
+Most features read the few rows of `daily.visit_days`. Windows are exact: a day here is 24 hours,
+counted back from the cutoff.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
-from cdp_lib.customers.ages import DAY, HOUR, Span, money, total
+from cdp_lib.customers.ages import DAY, HOUR, Span, total
 from cdp_lib.customers.part import Part
 from cdp_lib.tables import identity
 from cdp_lib.tables.micros import micros
@@ -56,11 +56,11 @@ PLACES = {
 }
 
 
-EVERY = ("price", "error", *PLACES, "product_id", "quantity", "cart_id", "shipping_cost")
+EVERY = ("price", "product_id", "quantity", "cart_id", "shipping_cost")
 
 
-def owned(shop: Part, span: Span, columns: Sequence[str], events: Sequence[str] = ()) -> Table:
-    """The events of the span that belong to a customer, of `events` or of all kinds.
+def owned(shop: Part, span: Span, columns: Sequence[str], events: Sequence[str]) -> Table:
+    """The events of the span that belong to a customer, of these kinds.
 
     Out: `owner_id`, event, session_id, those of `columns` that the shop has, `us` (instant,
     microseconds since 1970) and `age` (whole days before the cutoff).
@@ -81,31 +81,6 @@ def _owned(shop: Part, span: Span) -> Table:
     )
     rows = identity.owned(rows.mutate(age=span.age_days(rows.us)), shop.ties)
     return shop.only(rows, "owner_id")
-
-
-def visit_days(rows: Table) -> Table:
-    """The rows of `owned` summed up by customer, visit and day before the cutoff.
-
-    Out: `owner_id`, `session_id`, `age`; `n_<event>` for `COUNTED`; `n_actions` (without
-    `NO_VISIT`), `n_all`, `n_errors`, `n_removed`; `first_us` and `last_us` of the actions;
-    `depth` (0 to 6); `n_priced` and `priced` (millionths) of the viewed products' prices;
-    the greatest value of each of `PLACES`.
-    """
-    action = rows.event.notin(NO_VISIT)
-    sums = {f"n_{event}": rows.count(where=rows.event == event) for event in COUNTED}
-    sums["n_actions"] = rows.count(where=action)
-    sums["n_removed"] = rows.count(where=rows.event == "app_remove")
-    sums["first_us"] = rows.us.min(where=action)
-    sums["last_us"] = rows.us.max(where=action)
-    sums["depth"] = rows.event.cases(*DEPTH.items(), else_=0).cast("int64").max()
-    if "price" in rows.columns:
-        viewed = rows.event == "view_item"
-        sums["n_priced"] = rows.price.count(where=viewed)
-        sums["priced"] = total(money(rows.price), viewed)
-    if "error" in rows.columns:
-        sums["n_errors"] = rows.error.count()
-    sums |= {name: rows[name].max() for name in PLACES if name in rows.columns}
-    return rows.group_by("owner_id", "session_id", "age").aggregate(**sums)
 
 
 def day_sums(days: Table, windows: Sequence[int]) -> Table:

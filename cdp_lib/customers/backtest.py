@@ -22,6 +22,7 @@ from cdp_lib.customers.totals import totals
 from cdp_lib.customers.worth import ValueModel, fit, value_table
 from cdp_lib.normal import Z
 from cdp_lib.tables import Shop
+from cdp_lib.tables.purchases import is_purchase
 from cdp_lib.windows import instant
 
 LEAST_HISTORY = 91  # days before the first moment
@@ -119,7 +120,8 @@ def happened(
     rows = rows.filter(rows.customer_id.notnull(), rows.ordered_at >= ibis.literal(start))
     stays = rows.revenue - rows.cost if kind == "margin" else rows.revenue
     day = rows.ordered_at.epoch_seconds().floor().cast("int64") // 86_400
-    rows = rows.mutate(stays=money(stays), day=(rows.revenue >= 0).ifelse(day, ibis.null("int64")))
+    day = is_purchase(rows).ifelse(day, ibis.null("int64"))
+    rows = rows.mutate(stays=money(stays), day=day)
     return rows.group_by("customer_id").agg(
         n_orders=_.day.nunique().cast("int64"), value=amount(total(_.stays)).fill_null(0.0)
     )

@@ -17,6 +17,7 @@ from cdp_lib.customers.features import Formula, about, beside, share
 from cdp_lib.customers.part import Part
 from cdp_lib.customers.visiting import commonest
 from cdp_lib.tables.micros import micros
+from cdp_lib.tables.purchases import is_purchase
 
 MINUTE = 60 * 10**6
 
@@ -115,7 +116,7 @@ def sums(shop: Part, windows: Sequence[int], span: Span) -> Table:
     rows = orders.filter(orders.customer_id.notnull())
     rows = rows.mutate(us=micros(rows.ordered_at), paid=money(rows.revenue))
     rows = rows.mutate(age=span.age_days(rows.us), owner_id=rows.customer_id)
-    bought = rows.revenue >= 0
+    bought = is_purchase(rows)
     sums = {
         "orders_ever": rows.count(where=bought),
         "first_us": rows.us.min(where=bought),
@@ -143,7 +144,7 @@ def sums(shop: Part, windows: Sequence[int], span: Span) -> Table:
         sums["shipped"] = rows.count(where=bought & (rows.shipping > 0))
     if "channel" in given:
         sums["order_channels"] = rows.channel.nunique(where=bought)
-    purchases = rows.filter(rows.revenue >= 0)
+    purchases = rows.filter(is_purchase(rows))
     tables = [rows.group_by("owner_id").aggregate(**sums)]
     tables += [_gaps(purchases), _last_order(purchases, given)]
     if "channel" in given:

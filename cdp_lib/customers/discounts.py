@@ -31,10 +31,11 @@ from ibis.expr.types import Table
 from cdp_lib.checks import MissingTable, TooLittleData
 from cdp_lib.customers import shrinkage
 from cdp_lib.customers.ages import total
-from cdp_lib.customers.placed import place
 from cdp_lib.customers.shrinkage import Prior
 from cdp_lib.tables import Shop
 from cdp_lib.tables.micros import MONDAY, WEEK, micros
+from cdp_lib.tables.placed import place
+from cdp_lib.tables.purchases import of_customers
 
 ALPHA = 0.05  # chance that a shop without such weeks is said to have one
 PARTS = 100  # counts are kept in hundredths, so that equal ones are equal
@@ -104,7 +105,7 @@ def purchases(shop: Shop) -> Table:
             raise MissingTable("shop", shop.name, "orders say nothing of discounts", fix)
         off = shop.order_lines.group_by("order_id").aggregate(off__=_.discount.sum())
         orders = orders.left_join(off, "order_id").mutate(discount=_.off__)
-    rows = orders.filter(orders.customer_id.notnull(), orders.revenue >= 0)
+    rows = of_customers(orders)
     discount = rows.discount.coalesce(0.0)
     return rows.select(
         "order_id",

@@ -20,6 +20,7 @@ from cdp_lib.customers.generations import CELL
 from cdp_lib.customers.value import frequency_table
 from cdp_lib.normal import Z
 from cdp_lib.tables import Shop
+from cdp_lib.tables.purchases import of_customers
 from cdp_lib.windows import instant
 
 BINS = 2000  # to a unit of the logarithm of a mean value: 0.05 % wide
@@ -56,8 +57,7 @@ def history_table(shop: Shop, cutoff: str | date | datetime) -> Table:
     """
     shop.require("orders")
     end = instant(cutoff, "cutoff")
-    orders = shop.at(end).orders
-    bought = orders.filter(orders.revenue >= 0, orders.customer_id.notnull())
+    bought = of_customers(shop.at(end).orders)
     spans = frequency_table(bought, end)
     day = bought.ordered_at.epoch_seconds().floor().cast("int64") // 86_400
     days = bought.group_by("customer_id", day=day).agg(

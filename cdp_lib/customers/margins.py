@@ -19,6 +19,7 @@ from cdp_lib.checks import TooLittleData, above
 from cdp_lib.customers.ages import amount, money, total
 from cdp_lib.customers.spread import part_table, share_table
 from cdp_lib.tables import Shop
+from cdp_lib.tables.purchases import is_purchase
 from cdp_lib.windows import instant
 
 SUMS = ("n_orders", "revenue", "paid_back", "discount")
@@ -55,7 +56,7 @@ def margins(shop: Shop, cutoff: str | date | datetime | None = None, days: int =
         orders.customer_id.notnull(), orders.ordered_at >= ibis.literal(end - timedelta(days=days))
     )
     rows = rows.mutate(
-        bought=rows.revenue >= 0,
+        bought=is_purchase(rows),
         paid=money(rows.revenue),
         stays=money(rows.revenue - rows.cost.fill_null(0.0)),
         let_off=money(rows.discount.fill_null(0.0)),

@@ -29,8 +29,8 @@ from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.checks import MissingTable, Refusal, TooLittleData, at_least, one_of
-from cdp_lib.customers.placed import place
 from cdp_lib.tables import Shop
+from cdp_lib.tables.placed import place
 
 ANSWERS = ("opened", "clicked")
 LEAST_WEIGHT, MOST_WEIGHT = 0.5, 1e5  # messages

@@ -27,10 +27,10 @@ from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.checks import TooLittleData
-from cdp_lib.customers.placed import place
 from cdp_lib.customers.reply import messages
 from cdp_lib.normal import Z
 from cdp_lib.tables import Shop
+from cdp_lib.tables.placed import place
 
 ALPHA = 0.05
 

@@ -24,6 +24,7 @@ from cdp_lib.checks import Refusal, TooLittleData, at_least
 from cdp_lib.customers.ages import DAY, Span, amount, money, total
 from cdp_lib.customers.rfm_names import named
 from cdp_lib.tables.micros import micros
+from cdp_lib.tables.purchases import of_customers
 from cdp_lib.windows import instant
 
 LEVELS = 5
@@ -98,9 +99,7 @@ def of_orders(orders: Table, cutoff: str | date | datetime) -> Table:
     does not count. Out: customer_id, recency_days, frequency, monetary.
     """
     span = Span(instant(cutoff, "cutoff"), 1)
-    rows = orders.filter(
-        _.ordered_at < ibis.literal(span.cutoff), _.revenue >= 0, _.customer_id.notnull()
-    )
+    rows = of_customers(orders).filter(_.ordered_at < ibis.literal(span.cutoff))
     rows = rows.mutate(us=micros(rows.ordered_at), paid=money(rows.revenue))
     sums = rows.group_by("customer_id").aggregate(
         last_us=_.us.max(), frequency=_.count(), paid=total(rows.paid)

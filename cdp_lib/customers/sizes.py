@@ -27,8 +27,8 @@ from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.checks import MissingTable
-from cdp_lib.customers.placed import place
 from cdp_lib.tables import Shop
+from cdp_lib.tables.placed import place
 
 LEAST_WEIGHT, MOST_WEIGHT = 1e-3, 1e4  # lines
 

@@ -14,12 +14,11 @@ from cdp_lib.customers.actions import (
     PLACES,
     active_days,
     day_sums,
-    owned,
-    visit_days,
     visit_sums,
     visits_of,
 )
 from cdp_lib.customers.ages import DAY, Span, amount, total
+from cdp_lib.customers.daily import visit_days
 from cdp_lib.customers.features import Formula, about, beside, share
 from cdp_lib.customers.part import Part
 from cdp_lib.tables.micros import micros
@@ -149,7 +148,7 @@ def _places(given: Collection[str], windows: Sequence[int], longest: int) -> lis
 
 def sums(shop: Part, windows: Sequence[int], span: Span) -> Table:
     """The events of the span summed up by `customer_id`, for `formulas`."""
-    days = visit_days(owned(shop, span, ("price", "error", *PLACES)))
+    days = visit_days(shop, span)
     visits = visits_of(days, span)
     places = [name for name in PLACES if name in visits.columns]
     last = _last_visit(visits, places)

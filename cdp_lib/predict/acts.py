@@ -18,6 +18,7 @@ from ibis.expr.types import Table
 
 from cdp_lib.checks import TooLittleData, one_of
 from cdp_lib.tables import EVENTS, Shop, identity
+from cdp_lib.tables.purchases import of_customers
 
 NO_VISIT = ("app_remove", "push_off")
 OF_ORDERS = ("purchase", "use_coupon")
@@ -53,9 +54,7 @@ def acts(shop: Shop, event: str, start: datetime | None, end: datetime) -> Table
     Out: `customer_id` (never null), `at` (naive UTC). A row per order or event.
     """
     if from_orders(shop, event):
-        bought = shop.orders.filter(
-            _.customer_id.notnull(), _.revenue >= 0, *_within(shop.orders.ordered_at, start, end)
-        )
+        bought = of_customers(shop.orders).filter(*_within(_.ordered_at, start, end))
         if event == "use_coupon":
             bought = bought.filter(_.discount > 0)
         return bought.select("customer_id", at="ordered_at")

@@ -17,6 +17,9 @@ from ibis.expr.types import Table
 
 from cdp_lib.checks import Refusal, at_least, one_of
 from cdp_lib.customers import profile
+from cdp_lib.customers.ages import Span
+from cdp_lib.customers.daily import visit_days
+from cdp_lib.customers.part import Part
 from cdp_lib.predict.acts import acts, app_holders, check_event
 from cdp_lib.predict.cutoffs import cutoffs
 from cdp_lib.predict.horizon import Horizon, default_horizon
@@ -138,7 +141,12 @@ def at_risk(shop: Shop, outcome: Outcome, cutoff: str | date | datetime) -> Tabl
         people = profile.as_of(shop, cutoff).select("customer_id")
     else:
         check_event(shop, outcome.active_event)
-        people = acts(past, outcome.active_event, since, cutoff).select("customer_id").distinct()
+        if outcome.active_event == "visit":
+            visited = visit_days(Part(past), Span(cutoff, int(outcome.active_days)))
+            people = visited.filter(visited.n_actions > 0).select(customer_id="owner_id")
+        else:
+            people = acts(past, outcome.active_event, since, cutoff).select("customer_id")
+        people = people.distinct()
     if outcome.event == "app_remove":
         people = people.semi_join(app_holders(past, since, cutoff), "customer_id")
     return people

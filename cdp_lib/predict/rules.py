@@ -17,6 +17,7 @@ from cdp_lib.checks import Refusal, at_least
 from cdp_lib.customers.features import Feature
 from cdp_lib.customers.value import fit_bgnbd, frequency_table
 from cdp_lib.predict.ranking import auc_of
+from cdp_lib.tables.purchases import of_customers
 
 if TYPE_CHECKING:
     from cdp_lib.predict.frames import Frames
@@ -102,8 +103,7 @@ def expected_orders(
     Refusal as `fit_bgnbd` does.
     """
     shop.require("orders")
-    bought = shop.orders.filter(shop.orders.revenue >= 0)  # a return is no purchase
-    table = frequency_table(bought, cutoff).execute().sort_values("customer_id")
+    table = frequency_table(of_customers(shop.orders), cutoff).execute().sort_values("customer_id")
     known = table
     if len(known) > MOST_FITTED:
         kept = np.random.default_rng(7).choice(len(known), MOST_FITTED, replace=False)

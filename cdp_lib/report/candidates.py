@@ -29,8 +29,9 @@ from cdp_lib.predict import study
 from cdp_lib.predict.outcome import churn
 from cdp_lib.report.propensity_findings import list_name
 from cdp_lib.tables import Shop
-from cdp_lib.tables.engine import put
+from cdp_lib.tables.placed import place
 
+WHO = {"customer_id": "string"}
 CHURN = "05_churn"  # the notebook whose list of likely churners is taken where it has been written
 LEAST_DROP = 0.05  # of the price seen, from which a lower price is news
 BOUGHT_DAYS = (3, 14)  # days since the last order in which something that goes with it is offered
@@ -180,11 +181,11 @@ def _candidates(sources: Sources, one: Audience) -> Table:
 
 
 def _service_recovery(sources: Sources) -> Table:
-    return _put(sources.shop, sources.troubled, "troubled")
+    return place(sources.shop, sources.troubled, WHO)
 
 
 def _likely_churners(sources: Sources) -> Table:
-    return _put(sources.shop, sources.churners, "churners")
+    return place(sources.shop, sources.churners, WHO)
 
 
 def _abandoned_carts(sources: Sources) -> Table:
@@ -214,7 +215,7 @@ def _cross_sell(sources: Sources) -> Table:
 def _lookalike_prospects(sources: Sources) -> Table:
     one = sources.alike
     most = max(1, round(sources.reach * len(one.now)))
-    return _put(sources.shop, lookalike.ranked(one, sources.seed, most), "prospects")
+    return place(sources.shop, lookalike.ranked(one, sources.seed, most), WHO)
 
 
 _LISTS: dict[str, Callable[[Sources], Table]] = {
@@ -226,11 +227,3 @@ _LISTS: dict[str, Callable[[Sources], Table]] = {
     "cross_sell": _cross_sell,
     "lookalike_prospects": _lookalike_prospects,
 }
-
-
-def _put(shop: Shop, frame: pd.DataFrame, name: str) -> Table:
-    import pyarrow as pa
-
-    schema = pa.schema([("customer_id", pa.string())])
-    rows = pa.Table.from_pandas(frame[["customer_id"]], schema=schema, preserve_index=False)
-    return put(shop.con, rows, f"{name}_{shop.as_of:%Y%m%d%H%M%S}")

@@ -12,7 +12,6 @@ from datetime import timedelta
 
 import ibis
 import pandas as pd
-from ibis.expr.types import Table
 
 from cdp_lib.activate.ledger import Ledger, ledger_of
 from cdp_lib.checks import MissingTable
@@ -20,8 +19,8 @@ from cdp_lib.lift import assignment, declared_units, shop_units, summaries
 from cdp_lib.lift.experiment import Experiment, declared
 from cdp_lib.lift.metrics import SHOP
 from cdp_lib.lift.readout import Readout, readout
+from cdp_lib.report import uplift_ledger
 from cdp_lib.tables import Shop
-from cdp_lib.tables.engine import put
 
 QUARTER_DAYS = 91.0
 
@@ -155,19 +154,8 @@ def audiences(
     wanted = from_ledger(rows, known)
     if not wanted:
         return []
-    unit = ["experiment_id", "unit_id"]
-    drawn = _on_engine(shop, ledger.assignments(), [*unit, "arm"], "assigned_at")
-    sent = _on_engine(shop, ledger.deliveries(), unit, "delivered_at")
+    drawn, sent = uplift_ledger.drawn(shop, ledger), uplift_ledger.delivered(shop, ledger)
     return [readout(one) for one in shop_units.collect(shop, wanted, drawn, sent)]
-
-
-def _on_engine(shop: Shop, frame: pd.DataFrame, texts: list[str], moment: str) -> Table:
-    import pyarrow as pa
-
-    schema = pa.schema([*((name, pa.string()) for name in texts), (moment, pa.timestamp("us"))])
-    plain = frame[[*texts, moment]]
-    rows = pa.Table.from_pandas(plain, schema=schema, preserve_index=False)
-    return put(shop.con, rows, f"ledger_{moment}_{shop.as_of:%Y%m%d}")
 
 
 def _text(value: object) -> str:

@@ -101,18 +101,22 @@ def _matching(place: str, beginning: str, runs: Mapping[str, Run], shown: str = 
 
 
 def in_turn(runs: Mapping[str, Run], names: Iterable[str]) -> list[str]:
-    """The names in an order in which each comes later than those it waits for.
+    """The names in the order in which they start: each later than those it waits for.
 
-    Raises Refusal where some wait for each other.
+    What others wait for comes first, so that nobody stands idle for it at the end. Raises Refusal
+    where some wait for each other.
     """
-    waiting, ordered = list(names), []
+    names = list(names)
+    awaited = {stem for name in names for stem in runs[name].after}
+    waiting = sorted(names, key=lambda name: runs[name].notebook.stem not in awaited)
+    ordered: list[str] = []
     while waiting:
         stems = {runs[name].notebook.stem for name in waiting}
-        free = [name for name in waiting if not stems & set(runs[name].after)]
-        if not free:
+        free = next((name for name in waiting if not stems & set(runs[name].after)), None)
+        if free is None:
             raise Refusal(f"{PRESETS}: after", sorted(stems), "wait for each other", "take one out")
-        ordered += free
-        waiting = [name for name in waiting if name not in free]
+        ordered.append(free)
+        waiting.remove(free)
     return ordered
 
 

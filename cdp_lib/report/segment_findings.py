@@ -10,7 +10,7 @@ import pandas as pd
 from cdp_lib.behaviour.intervals import wilson
 from cdp_lib.customers.catalogue import Catalogue
 from cdp_lib.customers.life import STATES, Pace
-from cdp_lib.customers.moves import NONE, Stability, net
+from cdp_lib.customers.migration import NONE, Stability, net
 from cdp_lib.customers.portrait import Portrait
 from cdp_lib.customers.rfm_names import ACTIONS, CHAMPIONS, NAMES
 from cdp_lib.customers.segments import Preview
@@ -26,7 +26,7 @@ IN_PACE = ("new", "active", "won back")
 
 
 def champions_headline(names: pd.DataFrame, moved: pd.DataFrame | None, currency: str) -> Headline:
-    """What Champions bring, and how many of them slid. In: `moves.sizes` of rfm_name, `moves`."""
+    """What Champions bring, and how many slid. In: `migration.sizes` of rfm_name, `moves`."""
     money = money_of(names)
     title = f"Share of the {money} that Champions bring"
     found = names[names.rfm_name == CHAMPIONS]
@@ -92,7 +92,7 @@ def slide_headline(moved: pd.DataFrame | None, currency: str) -> Headline:
 
 
 def pace_headline(states: pd.DataFrame, pace: Pace) -> Headline:
-    """How many of those who ever ordered still do at the usual pace. In: `moves.sizes`."""
+    """How many of those who ever ordered still do at the usual pace. In: `migration.sizes`."""
     name = "Buyers within their usual span"
     count = states.set_index("life_cycle").n_customers
     n = int(count.reindex(STATES[1:]).sum())

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cdp_lib.customers.catalogue import Catalogue
 from cdp_lib.customers.life import STATES
-from cdp_lib.customers.moves import net
+from cdp_lib.customers.migration import net
 from cdp_lib.customers.rfm import Cuts, cut_table
 from cdp_lib.customers.rfm_names import ACTIONS, NAMES
 from cdp_lib.customers.segments import Preview
@@ -31,14 +31,14 @@ def with_orders(names: pd.DataFrame) -> pd.DataFrame:
 
 
 def name_view(names: pd.DataFrame, moved: pd.DataFrame | None) -> pd.DataFrame:
-    """The names as people read them: size, money, change, what to do. In: `moves.sizes`."""
+    """The names as people read them: size, money, change, what to do. In: `migration.sizes`."""
     shown = with_orders(names).sort_values("rfm_name", key=lambda c: c.map(NAMES.index))
     view = _with_changes(shown.rename(columns={"rfm_name": "name"}), "name", moved)
     return view.assign(what_to_do=view.name.map(ACTIONS))
 
 
 def state_view(states: pd.DataFrame, moved: pd.DataFrame | None) -> pd.DataFrame:
-    """The life cycle as people read it. In: `moves.sizes` of life_cycle, `moves`."""
+    """The life cycle as people read it. In: `migration.sizes` of life_cycle, `moves`."""
     shown = states.sort_values("life_cycle", key=lambda c: c.map(STATES.index))
     view = _with_changes(shown.rename(columns={"life_cycle": "state"}), "state", moved)
     return view.assign(what_to_do=view.state.map(STATE_ACTIONS))

@@ -16,6 +16,7 @@ from cdp_lib.report import charts_of_value as charts
 from cdp_lib.report import value_findings as findings
 from cdp_lib.report.findings import note, nothing, show, show_table
 from cdp_lib.tables import Shop
+from cdp_lib.tables.purchases import is_purchase
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def show_earners(shop: Shop) -> None:
     show_table(findings.decile_view(deciles), **told)
     if len(losses):
         show_table(findings.loss_view(losses), **told)
-    bought = shop.orders.filter(shop.orders.revenue >= 0)
+    bought = shop.orders.filter(is_purchase(shop.orders))
     orders = spread.part_table(bought, "revenue", "order_id")
     note(findings.order_note(spread.guarded_table(orders), orders, shop.currency))
 

@@ -71,7 +71,7 @@ class Shop:
         self._tables: dict[str, Table] = {}
         self._repeats: dict[str, Table | None] = {}
         self._cuts: dict[datetime, Shop] = {}
-        self._kept, self._behind = False, []
+        self.kept, self._behind = False, []  # kept: whether `keep` was called
         if self.engine == "duckdb" and whole is None:
             con.raw_sql("SET TimeZone = 'UTC'")
 
@@ -171,7 +171,7 @@ class Shop:
         one by `at` takes its own from there: a visit's id depends on what came before in it alone.
         """
         mapped, all_given = self.mapped("events"), self.whole._all_visits_given
-        if (self.whole._kept or not all_given) and self._cuts_like("events"):
+        if (self.whole.kept or not all_given) and self.cuts_like("events"):
             before = ibis._.occurred_at < ibis.literal(self.as_of)
             return self._seen(self.whole.visits.filter(before), "visits")
         # Columns that are null throughout need not be carried through sorts and joins.
@@ -182,9 +182,9 @@ class Shop:
 
     def keep(self) -> None:
         """Have the engine keep the visits, for who asks the shop at many moments."""
-        if not self.whole._kept and self.whole._all_visits_given:
+        if not self.whole.kept and self.whole._all_visits_given:
             self.whole.__dict__["visits"] = self.whole.visits.cache()
-        self.whole._kept = True
+        self.whole.kept = True
 
     @cached_property
     def _all_visits_given(self) -> bool:
@@ -194,11 +194,11 @@ class Shop:
     @cached_property
     def ties(self) -> identity.Ties:
         """Which visitors and visits were seen to be which customers; see `identity.Ties`."""
-        if self._cuts_like("events"):
+        if self.cuts_like("events"):
             return self.whole.ties.before(self.as_of)
         return identity.ties(self.visits, self.find("identities"))
 
-    def _cuts_like(self, name: str) -> bool:
+    def cuts_like(self, name: str) -> bool:
         """Whether the rows of a cut shop are just those of its whole before the cut."""
         return self.whole is not self and "received_at" not in self.given(name)
 

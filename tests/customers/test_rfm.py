@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdp_lib.checks import Refusal, TooLittleData
-from cdp_lib.customers import life, moves, rfm
+from cdp_lib.customers import life, migration, rfm
 from cdp_lib.customers.rfm import Cuts
 from cdp_lib.customers.rfm_names import ACTIONS, GRID, NAMES, name_of, named
 
@@ -244,24 +244,24 @@ def test_moves_by_hand(con, make_table):
                                              ("d", None, 0.0)])  # fmt: skip
     now = portrait_like(make_table, con, [("a", "y", 9.0), ("b", "x", 4.0), ("c", "y", 1.0),
                                           ("d", "x", 2.0), ("e", "x", 2.0)])  # fmt: skip
-    found = moves.moves(before, now, "state")
+    found = migration.moves(before, now, "state")
     assert [tuple(row) for row in found.iloc[:, :5].fillna(-1).itertuples(index=False)] == [
         ("no order", "x", 1, 1.0, 0.0), ("not known before", "x", 1, 1.0, -1.0),
         ("x", "x", 1, 0.5, 4.0), ("x", "y", 1, 0.5, 3.0), ("y", "y", 1, 1.0, 1.0),
     ]  # fmt: skip
     assert found.worth_squares.fillna(0).tolist() == [0, 0, 16, 9, 1]
-    net = moves.net(found).set_index("state")
+    net = migration.net(found).set_index("state")
     assert net.loc["x", ["n_before", "n_in", "n_out", "change"]].tolist() == [2, 2, 1, 1]
     assert net.loc["y", ["n_before", "n_in", "n_out", "change"]].tolist() == [1, 1, 0, 1]
     assert net.loc["no order", ["n_before", "n_in", "n_out"]].tolist() == [1, 0, 1]
     with pytest.raises(Refusal, match="no such column"):
-        moves.moves(before, now, "name")
+        migration.moves(before, now, "name")
 
 
 def test_sizes_and_the_interval_of_a_share(con, make_table):
     """The linearised variance of a ratio, by a sum over customers in NumPy."""
     rows = [(str(i), "xyz"[i % 3] if i % 7 else None, float(i)) for i in range(60)]
-    found = moves.sizes(portrait_like(make_table, con, rows), "state").set_index("state")
+    found = migration.sizes(portrait_like(make_table, con, rows), "state").set_index("state")
     frame = pd.DataFrame(rows, columns=["id", "state", "margin"]).fillna({"state": "no order"})
     for state, part in frame.groupby("state"):
         share = part.margin.sum() / frame.margin.sum()
@@ -295,11 +295,11 @@ def test_the_interval_of_a_share_holds_95_percent():
 def test_stability_counts_those_whose_score_the_cuts_change(con, make_table):
     now = Cuts((10.0, 20.0, 38.0, 63.0), (1.0, 2.0, 3.0, 5.0), (20.0, 51.0, 84.0, 370.0), 12)
     before = Cuts((9.0, 20.0, 38.0, 63.0), (1.0, 2.0, 3.0, 5.0), (20.0, 51.0, 95.0, 370.0), 12)
-    found = moves.stability(values(con, make_table), now, before)
+    found = migration.stability(values(con, make_table), now, before)
     # c02 (9.2 days) changes r 5 to 4, c05 (90.00) changes m 4 to 3; both are 2 of 12.
     assert (found.n, found.same_share) == (12, pytest.approx(10 / 12))
     assert (found.r_share, found.f_share, found.m_share) == pytest.approx((1 / 12, 0, 1 / 12))
     # c02 goes from New Customers to Promising; c05 from Loyal (4, 3, 4) to Potential (4, 3, 3).
     assert found.name_share == pytest.approx(2 / 12)
-    same = moves.stability(values(con, make_table), now, now)
+    same = migration.stability(values(con, make_table), now, now)
     assert (same.same_share, same.name_share) == (1, 0)

@@ -6,7 +6,7 @@ import pytest
 
 from cdp_lib.customers.catalogue import load
 from cdp_lib.customers.life import Pace
-from cdp_lib.customers.moves import NEW, NONE, Stability, net
+from cdp_lib.customers.migration import NEW, NONE, Stability, net
 from cdp_lib.customers.rfm import Cuts
 from cdp_lib.customers.rfm_names import NAMES
 from cdp_lib.customers.segments import Preview
