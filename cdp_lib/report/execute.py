@@ -7,7 +7,8 @@ time-out and `sys.exit` leave cells behind without an error that papermill would
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL
@@ -25,6 +26,7 @@ UNANSWERED = ("MissingTable", "TooLittleData")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _ENGINE = "cdp"
 _POLL_SECONDS = 0.2
+_STARTS = 3
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,19 @@ class _Job:
         self.stop = stop
         self.notebook, self.timed_out, self.peak_mb = None, False, 0.0
 
-    def watch(self, client, over: threading.Event) -> None:
+    @contextmanager
+    def watching(self, client) -> Iterator[None]:
+        """Watch a kernel while the block runs."""
+        over = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(client, over), daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+
+    def _watch(self, client, over: threading.Event) -> None:
         """Sample the kernel's memory and kill it when its time is up."""
         import psutil
 
@@ -162,17 +176,19 @@ def _register() -> None:
                 job.on_cell((cell_index or 0) + 1, total)
 
             nb_man.cell_complete = complete
-            client = PapermillNotebookClient(
-                nb_man, kernel_name=kernel_name, startup_timeout=start_timeout, timeout=None
-            )
-            over = threading.Event()
-            watcher = threading.Thread(target=job.watch, args=(client, over), daemon=True)
-            watcher.start()
-            try:
-                return client.execute(env=job.env, stdout=DEVNULL, stderr=DEVNULL)
-            finally:
-                over.set()
-                watcher.join()
+            for left in reversed(range(_STARTS)):
+                client = PapermillNotebookClient(
+                    nb_man, kernel_name=kernel_name, startup_timeout=start_timeout, timeout=None
+                )
+                try:
+                    with job.watching(client):
+                        return client.execute(env=job.env, stdout=DEVNULL, stderr=DEVNULL)
+                except RuntimeError:
+                    # Two kernels that start at once may draw one port; then one of them dies.
+                    states = {cell.metadata.papermill["status"] for cell in nb_man.nb.cells}
+                    begun = states != {nb_man.PENDING}
+                    if begun or not left or job.timed_out or job.stop.is_set():
+                        raise
 
     papermill_engines.register(_ENGINE, WorkbenchEngine)
 

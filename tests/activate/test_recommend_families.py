@@ -104,9 +104,10 @@ def test_how_much_customers_differ_is_read_from_their_spread(prior):
     base = np.array([0.4, 0.3, 0.2, 0.1])
     shares = rng.dirichlet(prior * base, size=6_000)
     counts = np.stack([rng.multinomial(8, p) for p in shares])
-    # 6,000 customers of 8 purchases: the error of the moment is a few per cent of the prior.
+    # 6,000 customers of 8 purchases: over 40 seeds the standard deviation is 2 % of a prior of 2
+    # and 4 % of one of 20; four of the larger.
     found = recommend_content.concentration(sparse.csr_array(counts.astype(float)), base)
-    assert found == pytest.approx(prior, rel=0.2)
+    assert found == pytest.approx(prior, rel=0.16)
     even = rng.multinomial(8, base, size=6_000)
     alike = recommend_content.concentration(sparse.csr_array(even.astype(float)), base)
     assert alike > 200, "customers who do not differ are shrunk to the shop"

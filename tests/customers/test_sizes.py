@@ -79,9 +79,11 @@ def test_the_weights_are_those_of_the_law(duckdb_con, make_shop):
     found = sizes.read(make_shop(duckdb_con, tables(rows)))
     # Two lines of one customer agree with (1 + w c) / (1 + w); c = .04 + .25 + .09 of two people.
     expected = (1 + 2 * 0.38) / 3
-    assert found.chance == pytest.approx(0.38, abs=0.02)
+    # Standard deviations over twelve seeds: 0.004, 0.006, 0.10, and 0.28 for the weight across
+    # categories below; about three of each.
+    assert found.chance == pytest.approx(0.38, abs=0.012)
     assert found.agreement == pytest.approx(expected, abs=0.02)
-    assert found.weight == pytest.approx(2.0, rel=0.15)
+    assert found.weight == pytest.approx(2.0, abs=0.3)
     assert found.category_weight > 20, "a customer has one size in both categories"
     table = found.table.execute()
     truth = own[table.customer_id.str[1:].astype(int), table["size"].map({"S": 0, "M": 1, "L": 2})]
@@ -90,7 +92,7 @@ def test_the_weights_are_those_of_the_law(duckdb_con, make_shop):
     assert inside == pytest.approx(0.95, abs=0.025)
     other, _ = drawn(2.0, 1500, 4, across=3.0)
     found = sizes.read(make_shop(duckdb_con, tables(other)))
-    assert found.category_weight == pytest.approx(3.0, rel=0.25)
+    assert found.category_weight == pytest.approx(3.0, abs=0.85)
 
 
 def test_the_mean_and_its_ends_are_the_laws(duckdb_con, make_shop):

@@ -11,6 +11,7 @@ from cdp_lib.predict.value_race import AVERAGE, MODEL, OWN, TREES, judged_table,
 from cdp_lib.tables import open_shop
 
 START = pd.Timestamp("2026-01-01")
+IN_ALL = 1500 * 0.02 * 60 * 40  # what the steady law brings in 60 days
 
 
 def test_the_simplest_within_a_standard_error_is_used():
@@ -66,25 +67,32 @@ def test_who_differ_are_told_apart(steady):
     assert got.left_out == {}
     assert got.chosen in (OWN, MODEL, TREES) and table.behind_se[AVERAGE] > 0
     assert table.behind[AVERAGE] > 2 * table.behind_se[AVERAGE]
-    # The best order there is has a rank correlation below 1; the model's is that of its rates.
+    # The best order there is has a rank correlation below 1; the model's is that of its rates. Over
+    # ten seeds its bias has a mean of 0.02 and a standard deviation of 0.04.
     assert table.rank_correlation[MODEL] > 0.5 and abs(table.bias[MODEL]) < 0.15
     model = worth.fit(steady)
     # A quarter are held apart, within five standard errors.
     assert abs(got.n_customers / model.n_customers - 0.25) < 5 * np.sqrt(0.19 / model.n_customers)
     values = value_race.chosen_values(steady, got, model)
     assert len(values) == model.n_customers and values.customer_id.is_unique
-    assert values.expected_value.sum() == pytest.approx(1500 * 0.02 * 60 * 40, rel=0.15)
+    # The rates drawn add up to their law's mean within sqrt(1.5 / 1500) = 3.2 %, and 9,000 orders
+    # tell them within 1.1 %: 3.4 % together, four of them.
+    assert values.expected_value.sum() == pytest.approx(IN_ALL, rel=0.135)
 
 
 @pytest.mark.parametrize("chosen", value_race.CANDIDATES)
 def test_every_choice_can_be_used(steady, chosen):
+    """Over ten seeds, in parts of the law's total: 1.00, 0.99 and 0.98 with a deviation of 0.04;
+    an own average a day 1.16 with 0.04, for it begins with an order; trees on 600, 1.09 with 0.10.
+    """
     from dataclasses import replace
 
     got = race(steady, 60, cap=600)
     model = worth.fit(steady)
     values = value_race.chosen_values(steady, replace(got, chosen=chosen), model)
     assert len(values) == model.n_customers and values.expected_value.notna().all()
-    assert values.expected_value.sum() == pytest.approx(1500 * 0.02 * 60 * 40, rel=0.35)
+    middle, deviation = {OWN: (1.16, 0.04), TREES: (1.09, 0.1)}.get(chosen, (0.99, 0.04))
+    assert abs(values.expected_value.sum() / IN_ALL - middle) < 4 * deviation
 
 
 def test_an_average_may_win(tmp_path, duckdb_con):

@@ -57,6 +57,25 @@ def test_what_stops_a_notebook_is_named_and_what_was_shown_before_stays(run, cod
     assert not stopped.notebook.cells[-1].outputs
 
 
+@pytest.mark.parametrize(("deaths", "status"), [(2, "done"), (3, "failed")])
+def test_a_kernel_that_dies_at_its_start_is_started_again(run, monkeypatch, deaths, status):
+    """As when two kernels draw one port; no cell has run by then."""
+    from papermill.clientwrap import PapermillNotebookClient
+
+    plain, died = PapermillNotebookClient.execute, []
+
+    def dies(self, **options):
+        if len(died) < deaths:
+            died.append(self)
+            raise RuntimeError("Kernel died before replying to kernel_info")
+        return plain(self, **options)
+
+    monkeypatch.setattr(PapermillNotebookClient, "execute", dies)
+    done = run(SHOW)
+    assert done.status == status and len(died) == deaths
+    assert ("Kernel died" in done.message) == (status == "failed")
+
+
 def test_a_notebook_that_takes_too_long_is_stopped(run):
     slow = run("import time; time.sleep(120)", timeout_seconds=4)
     assert slow.status == "failed" and slow.message == "timed out after 4 seconds"
