@@ -81,6 +81,7 @@ def read(found) -> dict:
     )
 
 
+@pytest.mark.long_on_spark
 def test_each_reason_by_hand(policy, tables):
     asked = {
         "call": ["a", "b"],

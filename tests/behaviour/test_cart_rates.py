@@ -25,6 +25,7 @@ def four_carts(make_table, con):
     return carts.read(journeys(make_table, con, rows), AS_OF)
 
 
+@pytest.mark.long_on_spark
 def test_tables_by_hand(con, make_table):
     found = four_carts(make_table, con)
     states = carts.state_table(found).set_index("state")
