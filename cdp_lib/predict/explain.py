@@ -16,7 +16,7 @@ from cdp_lib.checks import Refusal, one_of
 from cdp_lib.customers.features import Feature
 from cdp_lib.predict.columns import numbers, texts
 from cdp_lib.predict.propensity import Propensity
-from cdp_lib.predict.trees import data_matrix
+from cdp_lib.predict.trees import data_matrix, shap_values
 
 if TYPE_CHECKING:
     import shap
@@ -189,8 +189,7 @@ def _mean_abs(values: np.ndarray) -> np.ndarray:
 def _of_trees(model: Propensity, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # The booster is cut after its best tree, so all of its trees are the model.
     matrix = data_matrix(model.columns, x, threads=model.threads)
-    found = model.booster.predict(matrix, pred_contribs=True, strict_shape=True)
-    found = found[:, 0, :].astype("float64")
+    found = shap_values(model.booster, matrix)[:, 0, :].astype("float64")
     return found[:, :-1], found[:, -1]
 
 

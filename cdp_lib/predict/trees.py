@@ -117,3 +117,23 @@ def margins(booster: xgboost.Booster, columns: Columns, x: np.ndarray, threads: 
     """Log odds of each row, float64."""
     matrix = data_matrix(columns, x, threads=threads)
     return booster.predict(matrix, output_margin=True).astype("float64")
+
+
+def device() -> str:
+    """Where trees are explained: "cuda" with XGBoost's build for GPUs, which goes back to the
+    processor by itself where it sees none, else "cpu"."""
+    return "cuda" if library().build_info().get("USE_CUDA") else "cpu"
+
+
+def shap_values(booster: xgboost.Booster, matrix: xgboost.DMatrix) -> np.ndarray:
+    """XGBoost's own exact TreeSHAP in log odds: (rows, 1, features and the base value)."""
+    place, asked = device(), {"pred_contribs": True, "strict_shape": True}
+    if place != "cpu":
+        try:
+            booster.set_param({"device": place})
+            return booster.predict(matrix, **asked)
+        except library().core.XGBoostError:
+            pass  # a GPU that is full, or that cannot take these trees: the processor can
+        finally:
+            booster.set_param({"device": "cpu"})
+    return booster.predict(matrix, **asked)

@@ -11,6 +11,7 @@ import pytest
 
 from cdp_lib.checks import Refusal
 from cdp_lib.customers.features import Feature
+from cdp_lib.predict import trees
 from cdp_lib.predict.calibration import NONE, Calibration
 from cdp_lib.predict.explain import (
     dependence_table,
@@ -71,6 +72,32 @@ def test_the_trees_are_explained_as_the_shap_package_does(plain):
     peer.model.model_type = "internal"  # its own algorithm: else it would ask XGBoost, as we do
     assert np.abs(ours.values - peer.shap_values(model.columns.matrix(frame))).max() < 1e-5
     assert np.isnan(ours.data).any()  # missing values were among them
+
+
+def test_a_gpu_is_asked_first_and_the_processor_where_it_cannot(plain, monkeypatch):
+    model = dataclasses.replace(plain, winner="xgboost", calibration=NONE)
+    rows = customers(400, seed=5)
+    alone = explain(model, rows).values
+    assert trees.device() == "cpu", "the tests run on the build without GPU libraries"
+    monkeypatch.setattr(trees, "device", lambda: "cuda")
+    np.testing.assert_array_equal(explain(model, rows).values, alone)  # none is seen
+    asked = []
+
+    class Full:
+        """A booster whose GPU has no room."""
+
+        def set_param(self, given):
+            asked.append(given["device"])
+
+        def predict(self, matrix, **options):
+            if asked[-1] == "cuda":
+                raise trees.library().core.XGBoostError("out of memory")
+            return model.booster.predict(matrix, **options)
+
+    matrix = model.data_matrix(rows)
+    found = trees.shap_values(Full(), matrix)
+    assert asked == ["cuda", "cpu"]
+    np.testing.assert_array_equal(found[:, 0, :-1], alone)
 
 
 def test_the_trees_of_a_category_are_explained_as_by_hand(mixed):
