@@ -18,6 +18,8 @@ from ibis import _
 from ibis.expr.types import Table
 
 from cdp_lib.behaviour.intervals import wilson
+from cdp_lib.checks import TooLittleData
+from cdp_lib.customers import rfm
 from cdp_lib.normal import Z
 from cdp_lib.tables import Shop, identity
 from cdp_lib.tables.purchases import is_purchase
@@ -26,11 +28,13 @@ BUYERS = "recent_buyers"
 TITLES = {
     BUYERS: "bought at all",
     "repeat_buyers": "bought twice or more",
+    "champions": "bought lately, often and for much: Champions by RFM",
     "high_margin": "brought most margin: the first quarter of the buyers",
     "engaged": "came on most days: the first quarter of the visitors",
     "advocates": "recommended the shop: shared, reviewed or referred somebody",
 }
 RECOMMENDING = ("share", "review", "referral", "refer")  # event names that tell of advocates
+CHAMPIONS = "Champions"  # of rfm_names
 TOP = 0.75
 
 
@@ -54,8 +58,8 @@ def seeds(
 ) -> Seeds:
     """The seeds that a span tells.
 
-    given: further seeds, name -> a table with customer_id, such as the Champions as of `end`; they
-    too should rest on what happened from `start` on. Raises MissingTable without orders.
+    given: further seeds, name -> a table with customer_id; they too should rest on what happened
+    from `start` on. Raises MissingTable without orders.
     """
     shop.require("orders")
     bought = amounts(shop, start, end)
@@ -63,6 +67,7 @@ def seeds(
     members = {
         BUYERS: buyers.select("customer_id"),
         "repeat_buyers": buyers.filter(_.n_orders > 1).select("customer_id"),
+        "champions": _champions(shop, start, end),
     }
     cut = buyers.margin.quantile(TOP).execute()
     best = buyers.filter((_.margin >= cut) & (_.margin > 0)) if _known(cut) else buyers.limit(0)
@@ -142,6 +147,16 @@ def quality_table(shop: Shop, found: Seeds, end: datetime) -> pd.DataFrame:
     table["over_buyers_low"] = table.over_buyers - half
     table["over_buyers_high"] = table.over_buyers + half
     return table.astype({"n": int}).drop(columns=["total", "squares", "n_again"])
+
+
+def _champions(shop: Shop, start: datetime, end: datetime) -> Table:
+    """The Champions of those who bought in a span, by the orders of the span alone."""
+    values = rfm.of_orders(shop.orders.filter(_.ordered_at >= ibis.literal(start)), end)
+    try:
+        scored = rfm.rfm(values).table
+    except TooLittleData:
+        return values.select("customer_id").limit(0)
+    return scored.filter(_.name == CHAMPIONS).select("customer_id").cache()
 
 
 def _events(shop: Shop, start: datetime, end: datetime) -> Table:

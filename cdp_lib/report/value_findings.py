@@ -63,6 +63,22 @@ def race_headline(race: ValueRace) -> Headline:
     )
 
 
+def used_note(race: ValueRace, total: float, kind: str, currency: str = "") -> str:
+    """What the forecast that won expects of everybody, where it is not the shop's own model.
+
+    total: expected in the race's horizon. The range is what came where the forecast was as far off
+    as it may have been in the race.
+    """
+    row = race.table.set_index("candidate").loc[race.chosen]
+    low, high = total / (1 + row.bias_high), total / (1 + row.bias_low)
+    told = wording.with_interval(total, low, high, "money", currency)
+    return (
+        f"For {race.horizon_days} days use {race.chosen}: {told} of {kind} from today's customers. "
+        "The longer horizons above are by the shop's own model, since only it reaches beyond what "
+        "has been seen."
+    )
+
+
 def decile_headline(found: Margins, deciles: pd.DataFrame, losses: pd.DataFrame) -> Headline:
     """How much of the margin the best tenth of the customers brought."""
     name = f"Share of the {found.kind} from the best tenth of customers"

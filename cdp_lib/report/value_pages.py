@@ -24,7 +24,8 @@ class ValueStudy:
     """What is known of the value of a shop's customers.
 
     model, test, race: as far as the history allows, else None. ahead: `backtest.widened` totals,
-    or None. missing: sentences on what could not be worked out.
+    or None. used: where another forecast won the race, what it expects of all within the race's
+    horizon. missing: sentences on what could not be worked out.
     """
 
     model: ValueModel | None
@@ -32,6 +33,7 @@ class ValueStudy:
     race: ValueRace | None
     ahead: pd.DataFrame | None
     missing: tuple[str, ...]
+    used: float | None = None
 
 
 def study(shop: Shop, horizon_days: int = 91) -> ValueStudy:
@@ -56,7 +58,10 @@ def study(shop: Shop, horizon_days: int = 91) -> ValueStudy:
             "No race of forecasts",
             lambda: value_race.race(shop, horizon_days, model=test.model),
         )
-    return ValueStudy(model, test, race, ahead, tuple(missing))
+    used = None
+    if race is not None and race.chosen != value_race.MODEL:
+        used = float(value_race.chosen_values(shop, race, model).expected_value.sum())
+    return ValueStudy(model, test, race, ahead, tuple(missing), used)
 
 
 def show_answer(shop: Shop, one: ValueStudy) -> None:
@@ -84,6 +89,8 @@ def show_proof(shop: Shop, one: ValueStudy) -> None:
             findings.race_view(one.race), formats=findings.RACE_FORMATS,
             headings=findings.RACE_HEADINGS, currency=shop.currency,
         )  # fmt: skip
+        if one.used is not None:
+            note(findings.used_note(one.race, one.used, one.model.kept.kind, shop.currency))
     if one.test is not None:
         tenths, cohorts = findings.tenth_view(one.test), findings.cohort_view(one.test)
         show(charts.forecast_chart(tenths, "A customer of each tenth", currency=shop.currency))

@@ -2,12 +2,14 @@
 
 import shutil
 
+import ibis
 import numpy as np
 import pandas as pd
 import pytest
 
 from cdp_lib.activate import lookalike, reach, seeds
 from cdp_lib.checks import Refusal, TooLittleData
+from cdp_lib.customers import rfm
 from cdp_lib.tables import open_shop
 from cdp_lib.world import observer_probability, open_truth, simulate
 
@@ -123,6 +125,24 @@ def test_better_seeds_bring_more(path, one):
     assert row.n == len(members) and row.margin == pytest.approx(value.mean())
     half = 1.96 * value.std(ddof=1) / np.sqrt(len(value))
     assert row.margin_high - row.margin == pytest.approx(half, rel=1e-3)
+
+
+def test_champions_are_those_of_the_span(one):
+    """By pandas from the span's purchases; the cuts are those that RFM takes of the same rows."""
+    orders = one.shop.orders.to_pandas()
+    inside = (orders.ordered_at >= one.told.start) & (orders.ordered_at < one.told.end)
+    rows = orders[inside & (orders.revenue >= 0) & orders.customer_id.notna()]
+    buyers = rows.groupby("customer_id").agg(
+        last=("ordered_at", "max"), frequency=("order_id", "count"), monetary=("revenue", "sum")
+    )
+    buyers["recency_days"] = (one.told.end - buyers["last"]) / pd.Timedelta(days=1)
+    scored = rfm.rfm(ibis.memtable(buyers.drop(columns="last").reset_index())).table.execute()
+    wanted = scored[scored.name == "Champions"].customer_id
+    found = one.told.members["champions"].to_pandas().customer_id
+    assert set(found) == set(wanted) and found.is_unique and len(found) > 5
+    table = seeds.quality_table(one.shop, one.told, one.newest.end).set_index("seed")
+    assert table.loc["champions", "n"] == len(found) < table.loc["recent_buyers", "n"]
+    assert table.loc["champions", "over_buyers_low"] > 0
 
 
 @pytest.mark.proof

@@ -73,6 +73,12 @@ def test_the_error_of_the_forecast(bias, verdict):
     assert "x did not run: why." in findings.limits(race)
 
 
+def test_the_forecast_that_won_says_its_total():
+    """In the race it was 40 % too high throughout, so of 1,400 expected 1,000 come."""
+    told = findings.used_note(race_of(0.4), 1400.0, "margin", "EUR")
+    assert told.startswith(f"For 91 days use {MODEL}: €1,400 (€1,000 to €1,000) of margin")
+
+
 def margins_of(values) -> tuple:
     import ibis
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cdp_lib.predict.value_race import AVERAGE
 from cdp_lib.report import value_pages
 from cdp_lib.report.findings import Headline
 from cdp_lib.tables import open_shop
@@ -54,6 +55,13 @@ def test_a_long_history_says_all(tmp_path, duckdb_con, shown):
     heads = [thing for thing in shown if isinstance(thing, Headline)]
     assert len(heads) == 4 and heads[0].low < heads[0].value < heads[0].high
     assert not any("customer_id" in thing for thing in shown if isinstance(thing, pd.DataFrame))
+    # All order alike, so an average wins, and what it expects of everybody is said.
+    assert one.race.chosen == AVERAGE
+    (told,) = [thing for thing in shown if isinstance(thing, str) and AVERAGE in thing]
+    assert told.startswith(f"For 60 days use {AVERAGE}: ") and "of revenue" in told
+    # 900 customers order 1 + 4.8 times in 240 days, at 40 each: 52,200 in 60 days. Of 5,000 orders
+    # 1,300 lie in the last 60 days, so their sum is known to 3 %.
+    assert one.used == pytest.approx(900 * 5.8 / 240 * 60 * 40, rel=0.06)
 
 
 @pytest.mark.parametrize(("n", "days", "said"), [(300, 120, "No test"), (20, 120, "No value")])
