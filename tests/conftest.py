@@ -34,7 +34,7 @@ QUICK_SPARK = (
     "spark.sql.codegen.wholeStage=false",
     "spark.sql.codegen.factoryMode=NO_CODEGEN",
     "spark.sql.adaptive.enabled=false",
-    "spark.driver.extraJavaOptions=-XX:%2BUseSerialGC",
+    "spark.driver.extraJavaOptions=-XX:%2BUseSerialGC -XX:TieredStopAtLevel=1",
 )
 
 

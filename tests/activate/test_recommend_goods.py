@@ -32,6 +32,7 @@ SOLD = baskets(
 )
 
 
+@pytest.mark.long_on_spark
 def test_sizes_of_one_thing_are_one_article_and_what_cannot_be_sold_is_not_offered(con, tmp_path):
     shop = opened(tmp_path, con, **SOLD, products=SHELF)
     goods = goods_module.goods(shop)
