@@ -111,10 +111,10 @@ def audience_headlines(loop: Loop) -> list[LiftHeadline]:
     waves = [one for one in loop.readouts if one.experiment.audience]
     found = []
     for row in programme.audience_table(waves).itertuples():
-        n, known = row.n_treated, row.n_treated > 0
+        n, known, words = row.n_treated, row.n_treated > 0, row.audience.replace("_", " ")
         found.append(
             LiftHeadline(
-                name=f"Earned by the audience {row.audience}",
+                name=f"Earned by the audience {words}",
                 value=row.total,
                 low=row.always_low,
                 high=row.always_high,
