@@ -208,6 +208,19 @@ def claim_table(one: Study) -> pd.DataFrame:
     return pd.DataFrame([row | {"basis": "inferred; an upper bound"}])
 
 
+def shown_note(seen: pd.DataFrame, days: float) -> str:
+    """What is left out since a message has just shown it. In: `shown.just_shown`."""
+    n = seen.customer_id.nunique()
+    if not n:
+        return f"No message that left in the last {days:g} days showed a product."
+    few = n < wording.SMALL_GROUP
+    told = f"fewer than {wording.SMALL_GROUP}" if few else f"{n:,}"
+    return (
+        f"What messages of the last {days:g} days showed to {told} customers is not recommended to "
+        "them again."
+    )
+
+
 def list_note(listed: pd.DataFrame, path: Path | None) -> str:
     """How long the lists are, where they lie, and how they leave."""
     n, places = listed.customer_id.nunique(), int(listed["rank"].max()) if len(listed) else 0

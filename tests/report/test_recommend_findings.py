@@ -177,3 +177,11 @@ def test_lists_are_told_by_size_alone():
     first = recommend_findings.first_view(listed)
     assert first[["family", "n_customers"]].values.tolist()[0] == ["Content", 2]
     assert first.share_of_places.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("n", "said"), [(0, "No message"), (4, "to fewer than 10 customers"), (25, "to 25 customers")]
+)
+def test_what_was_shown_lately_is_said(n, said):
+    seen = pd.DataFrame({"customer_id": [f"c{i}" for i in range(n)] * 2, "product_id": "p"})
+    assert said in recommend_findings.shown_note(seen, 14.0)
