@@ -14,6 +14,7 @@ from cdp_lib.predict import value_race
 from cdp_lib.predict.value_race import ValueRace
 from cdp_lib.report import charts_of_value as charts
 from cdp_lib.report import value_findings as findings
+from cdp_lib.report import value_race_findings as races
 from cdp_lib.report.findings import note, nothing, show, show_table
 from cdp_lib.tables import Shop
 from cdp_lib.tables.purchases import is_purchase
@@ -84,13 +85,13 @@ def show_horizons(shop: Shop, one: ValueStudy) -> None:
 def show_proof(shop: Shop, one: ValueStudy) -> None:
     """How far forecasts were right: the race, then tenths and cohorts."""
     if one.race is not None:
-        show(findings.race_headline(one.race))
+        show(races.race_headline(one.race))
         show_table(
-            findings.race_view(one.race), formats=findings.RACE_FORMATS,
-            headings=findings.RACE_HEADINGS, currency=shop.currency,
+            races.race_view(one.race), formats=races.RACE_FORMATS,
+            headings=races.RACE_HEADINGS, currency=shop.currency,
         )  # fmt: skip
         if one.used is not None:
-            note(findings.used_note(one.race, one.used, one.model.kept.kind, shop.currency))
+            note(races.used_note(one.race, one.used, one.model.kept.kind, shop.currency))
     if one.test is not None:
         tenths, cohorts = findings.tenth_view(one.test), findings.cohort_view(one.test)
         show(charts.forecast_chart(tenths, "A customer of each tenth", currency=shop.currency))

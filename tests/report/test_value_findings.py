@@ -14,6 +14,7 @@ from cdp_lib.customers.value import BgNbd
 from cdp_lib.predict.value_race import AVERAGE, MODEL, ValueRace, judged_table
 from cdp_lib.report import charts_of_value as charts
 from cdp_lib.report import value_findings as findings
+from cdp_lib.report import value_race_findings as races
 
 ORDERS = BgNbd(1.0, 50.0, 0.5, 2.0, -10.0, True, 100)
 
@@ -65,17 +66,17 @@ def race_of(bias: float) -> ValueRace:
 @pytest.mark.parametrize(("bias", "verdict"), [(0.02, "good"), (0.4, "watch")])
 def test_the_error_of_the_forecast(bias, verdict):
     race = race_of(bias)
-    head = findings.race_headline(race)
+    head = races.race_headline(race)
     assert head.verdict == verdict and head.value == pytest.approx(bias, abs=1e-9)
     assert head.unit == "share" and "4,000 customers" in head.sentence
-    view = findings.race_view(race)
-    assert view.used.tolist() == [False, True] and set(findings.RACE_FORMATS) <= set(view.columns)
+    view = races.race_view(race)
+    assert view.used.tolist() == [False, True] and set(races.RACE_FORMATS) <= set(view.columns)
     assert "x did not run: why." in findings.limits(race)
 
 
 def test_the_forecast_that_won_says_its_total():
     """In the race it was 40 % too high throughout, so of 1,400 expected 1,000 come."""
-    told = findings.used_note(race_of(0.4), 1400.0, "margin", "EUR")
+    told = races.used_note(race_of(0.4), 1400.0, "margin", "EUR")
     assert told.startswith(f"For 91 days use {MODEL}: €1,400 (€1,000 to €1,000) of margin")
 
 
