@@ -67,7 +67,7 @@ def owned(shop: Part, span: Span, columns: Sequence[str], events: Sequence[str])
     """
     # Found once for all that read them, who then take what they need.
     rows = shop.once("owned", lambda: _owned(shop, span))
-    rows = rows.filter(rows.event.isin(list(events))) if events else rows
+    rows = rows.filter(rows.event.isin(list(events)))
     return rows.drop([name for name in EVERY if name in rows.columns and name not in columns])
 
 

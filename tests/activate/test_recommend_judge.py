@@ -98,7 +98,7 @@ def test_weights_go_to_the_family_that_knows():
     # telling about a unit of information, its error is about 0.04. Over 30 seeds the two weights of
     # who knows add up to 1.04 with a standard deviation of 0.06; those of who guesses are 0.02 and
     # 0.04 with 0.03 and 0.07. Four deviations each.
-    assert blend.log[0] + blend.share[0] == pytest.approx(1.04, abs=0.24)
+    assert blend.log[0] + blend.share[0] == pytest.approx(1, abs=0.25)
     assert blend.log[0] == pytest.approx(1, abs=0.16)
     assert blend.log[1] < 0.14 and blend.share[1] < 0.31
     assert (blend.share >= 0).all() and (blend.log >= 0).all()

@@ -92,7 +92,7 @@ def test_planted_hours_are_found(duckdb_con, make_shop):
     assert found.own_variance == pytest.approx(np.average(more, weights=weight))
     # Two draws apart by the gap have half of its square as their variance.
     error = (found.own_variance - found.own_low) / 1.96
-    assert abs(found.own_variance - gap**2 / 2) < 3 * error < gap**2 / 4
+    assert abs(found.own_variance - gap**2 / 2) < min(3 * error, 0.25 * gap**2 / 2)
     assert found.own_low > 0 and found.own_pvalue < 1e-6
     usual = found.usual_hour["e"]
     best = found.best.execute()

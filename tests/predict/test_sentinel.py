@@ -120,7 +120,7 @@ def test_a_value_that_changed_since_was_taken_before():
 
 @pytest.mark.slow
 def test_the_simulated_shop_is_honest_until_a_value_is_taken_late(tmp_path):
-    """All features of a profile, two outcomes; then one number as it was 30 days later."""
+    """All features of a profile, three outcomes; then one number as it was 30 days later."""
     from datetime import timedelta
 
     from cdp_lib.customers import profile
@@ -135,6 +135,7 @@ def test_the_simulated_shop_is_honest_until_a_value_is_taken_late(tmp_path):
     frames = {}
     for outcome in (
         Outcome("visit", 30, population="known"),
+        Outcome("purchase", 7, population="known"),
         Outcome("purchase", 30, happens=False),
     ):
         frames[outcome.name] = frame = known.merge(label_table(shop, outcome, cutoff).execute())
