@@ -10,7 +10,6 @@ import pandas as pd
 from cdp_lib.behaviour import anyorder, chains
 from cdp_lib.behaviour.funnel_plan import Plan
 from cdp_lib.checks import Refusal
-from cdp_lib.tables.engine import quick_planning
 
 # Rows of the log that one pass on DuckDB takes: a few GiB at most. Plain counting streams the
 # starts by; a breakdown, a trend or "every" keeps a row for each unit or start.
@@ -76,8 +75,7 @@ def _counts_of(plan: Plan) -> pd.DataFrame:
             rows = rows.select(who) if who == ["unit"] else rows.select(who).distinct()
             n = rows["unit"].nunique() if who == ["unit"] else rows.count()
             counts.append(rows.agg(n=n).mutate(k=ibis.literal(k), what=ibis.literal(what)))
-    with quick_planning():
-        table = ibis.union(*counts).to_pandas()
+    table = ibis.union(*counts).to_pandas()
     table = table.pivot(index="k", columns="what", values="n").sort_index()
     stopped = table["entered"] - table["entered"].shift(-1, fill_value=0)
     return pd.DataFrame({"depth": table.index + 1, "n": stopped, "open": table["open"]})

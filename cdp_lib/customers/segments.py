@@ -111,13 +111,19 @@ def members(table: Table, segment: Segment | str, catalogue: Catalogue | None = 
     default), or a predicate. Raises Refusal for what cannot be read, or needs what is not there.
     """
     catalogue = catalogue or load()
-    if isinstance(segment, str):
-        known = {one.name: one for one in catalogue.segments}
-        segment = known.get(segment) or ad_hoc(segment)
+    segment = entry(segment, catalogue)
     (one,) = bound(Catalogue((segment,), catalogue.columns), table)
     if one.condition is None:
         raise Refusal("segment", segment.where, f"needs {one.needs}", "join it to the portrait")
     return table.filter(one.condition(table)).select("customer_id")
+
+
+def entry(segment: Segment | str, catalogue: Catalogue) -> Segment:
+    """The entry of a name in the catalogue, or of a predicate; an entry stays as it is."""
+    if not isinstance(segment, str):
+        return segment
+    known = {one.name: one for one in catalogue.segments}
+    return known.get(segment) or ad_hoc(segment)
 
 
 def change_verdicts(n_in: pd.Series, n_out: pd.Series) -> pd.Series:

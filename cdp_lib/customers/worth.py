@@ -20,10 +20,12 @@ from cdp_lib.customers.generations import CELL, Generations
 from cdp_lib.customers.histories import Kept
 from cdp_lib.customers.spend import GammaGamma, Independence, fit_gamma_gamma, independence
 from cdp_lib.tables import Shop
+from cdp_lib.tables.placed import place
 from cdp_lib.windows import instant
 
 YEAR = 365.0
 PARTS = 12  # steps of a horizon at whose middles money is discounted
+TOLD = ("p_alive", "expected_orders", "faded_orders", "low", "high")  # of each cell
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ def value_table(
         p_alive=model.orders.p_alive(cells), expected_orders=count, faded_orders=faded,
         low=ends[:, 0], high=ends[:, 1],
     )  # fmt: skip
-    both = model.histories.join(ibis.memtable(scored), CELL)
+    types = dict.fromkeys(CELL, "int64") | dict.fromkeys(TOLD, "float64")
+    both = model.histories.join(place(model.histories, scored, types), CELL)
     spent = spend.gamma + both.n_valued * both.mean_value.fill_null(0.0)
     shape = spend.p * both.n_valued + (spend.q - 1)
     worth = (shape > 0).ifelse(spend.p * spent / shape.nullif(0), ibis.null("float64"))

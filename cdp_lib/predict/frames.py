@@ -21,7 +21,6 @@ from cdp_lib.predict.prepared import from_table
 from cdp_lib.predict.roles import ROLES, bounds, hash_below, hashed
 from cdp_lib.predict.span import data_span
 from cdp_lib.tables import Shop
-from cdp_lib.tables.engine import quick_planning
 from cdp_lib.windows import instant
 
 __all__ = ["Frames", "frame_at", "from_shop", "from_table", "profile_at_risk", "role_table"]
@@ -133,8 +132,7 @@ def _collect(
         few = hashed(labels.customer_id, seed, "sample") < hash_below(kept)
         labels = labels.filter(few).cache()
     rows = labels.join(profile.as_of(shop, cutoff, lookback_days, labels), "customer_id")
-    with quick_planning():
-        found = rows.to_pandas()
+    found = rows.to_pandas()
     # Sorted, so that the same rows come in the same order from every engine and thread.
     return found.sort_values("customer_id", ignore_index=True).assign(cutoff=cutoff)
 

@@ -24,10 +24,11 @@ from cdp_lib.checks import MissingTable, Refusal, TooLittleData, one_of
 from cdp_lib.customers import profile
 from cdp_lib.customers.catalogue import load
 from cdp_lib.customers.portrait import portrait
-from cdp_lib.customers.segments import members
+from cdp_lib.customers.segments import entry, members
 from cdp_lib.predict import study
 from cdp_lib.predict.outcome import churn
-from cdp_lib.report.propensity_findings import list_name
+from cdp_lib.report.joined import joined
+from cdp_lib.report.score_lists import list_name
 from cdp_lib.tables import Shop
 from cdp_lib.tables.placed import place
 
@@ -69,8 +70,16 @@ class Sources:
 
     @cached_property
     def people(self) -> Table:
-        """The profile with what places each among the others, for segments."""
-        return portrait(self.profile).table
+        """The profile with what places each among the others, and what the segments that may ask
+        need beside it."""
+        catalogue, table = load(self.segments), portrait(self.profile).table
+        asked = [one.segment for one in self.policy.audiences if one.segment and self.may_ask(one)]
+        wanted = {name for one in asked for name in entry(one, catalogue).predicate.columns}
+        return joined(self.shop, table, sorted(wanted), self.lists)
+
+    def may_ask(self, one: Audience) -> bool:
+        """Whether an audience of the policy is among those that may ask."""
+        return not self.only or one.name in self.only
 
     @cached_property
     def baskets(self) -> Carts:
@@ -156,7 +165,7 @@ def ask(sources: Sources) -> tuple[dict[str, Table], dict[str, str]]:
     for name in sources.only:
         one_of("only", name, sources.policy.names)
     for one in sources.policy.audiences:
-        if sources.only and one.name not in sources.only:
+        if not sources.may_ask(one):
             continue
         try:
             found[one.name] = _candidates(sources, one)

@@ -6,7 +6,6 @@ sentence or a smaller table; none of them queries.
 
 import math
 from collections.abc import Iterable
-from pathlib import Path
 
 import pandas as pd
 
@@ -16,7 +15,7 @@ from cdp_lib.predict.outcome import Outcome, default_horizon
 from cdp_lib.predict.profit import Offer
 from cdp_lib.predict.race import race_verdict
 from cdp_lib.predict.sentinel import Sentinel
-from cdp_lib.predict.study import Listed, Study
+from cdp_lib.predict.study import Study
 from cdp_lib.report import wording
 from cdp_lib.report.findings import Headline, nothing
 from cdp_lib.report.tables_html import hide_small
@@ -183,24 +182,6 @@ def question_note(shop: Shop, question: Outcome) -> str:
         return asked
     found = default_horizon(shop, question.event)
     return f"{asked} {found.sentence}" if found.days == question.horizon_days else asked
-
-
-def list_name(notebook: str, question: Outcome) -> str:
-    """The file name of a scored list, such as "06_propensity-purchase-7-days"."""
-    event = "".join(c if c.isalnum() else "_" for c in question.event)
-    return f"{notebook}-{event}-{question.horizon_days}-days"
-
-
-def list_note(one: Study, listed: Listed, path: Path | None) -> str:
-    """How long the list is, what it is worth, where it lies, and whether a rule would do."""
-    if listed.table.empty:
-        return "Nobody is on the list."
-    n, stake = len(listed.table), _money(one, float(listed.table.value_at_stake.sum()))
-    where = f"It lies beside this page as {path.name}." if path else "No file was written."
-    said = f"{n:,} customers; {stake} at stake, each by their own chance. {where}"
-    verdict = race_verdict(one.race)
-    rule = f" By the race a list of as many by {verdict.rule} would do as well."
-    return said + rule if verdict.word == "use the rule" else said
 
 
 def group_view(table: pd.DataFrame, features: Iterable[Feature]) -> pd.DataFrame:

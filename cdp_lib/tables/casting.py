@@ -40,8 +40,8 @@ def _duckdb_parse(text: str, form: str) -> dt.timestamp: ...
 def _spark_parse(text: str, form: str) -> dt.timestamp: ...
 
 
-@ibis.udf.scalar.builtin(name="to_utc_timestamp")
-def _spark_to_utc(local: dt.timestamp, zone: str) -> dt.Timestamp(timezone="UTC"): ...
+@ibis.udf.scalar.builtin(name="unix_micros")
+def _spark_us(moment: dt.Timestamp(timezone="UTC")) -> int: ...
 
 
 def read_as(
@@ -194,13 +194,15 @@ def _from_text(value: Value, engine: str, place: str, form: str | None) -> Value
         if engine != "pyspark":
             return _duckdb_parse(value, form)
         return _spark_parse(value, _java_format(form, place)).cast("timestamp")
-    read = value.try_cast(dt.Timestamp(timezone="UTC")).cast("timestamp")
+    utc = dt.Timestamp(timezone="UTC")
+    read = value.try_cast(utc).cast("timestamp")
     if engine != "pyspark":
         return read
     # Spark drops the offset of a naive timestamp, DuckDB applies it; apply it on both.
     offset = value.re_extract(_OFFSET, 1)
-    zone = ibis.ifelse(offset.length() > 0, offset, "UTC")
-    return _spark_to_utc(read, zone).cast("timestamp")
+    minutes = offset.substr(1, 2).try_cast("int64") * 60 + offset.right(2).try_cast("int64")
+    east = ibis.ifelse(offset.startswith("-"), -minutes, minutes).fill_null(0)
+    return _spark_from_us(_spark_us(read.cast(utc)) - east * 60_000_000).cast("timestamp")
 
 
 def _java_format(form: str, place: str) -> str:

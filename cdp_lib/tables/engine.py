@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +30,10 @@ def connect(url: str = "duckdb://", place: str = "engine.url") -> BaseBackend:
     names its master and settings. A session that already runs is used as it is, so on a
     cluster start yours first. Raises Refusal for any other engine.
     """
+    import ibis
+
+    # Engines merge nested selects themselves; Ibis would spend a fifth of its planning on it.
+    ibis.options.sql.fuse_selects = False
     scheme, _, rest = url.partition("://")
     if scheme == "duckdb":
         return _duckdb(rest)
@@ -208,16 +210,3 @@ def put(con: BaseBackend, rows: pa.Table, name: str) -> Table:
         con._session.createDataFrame(rows).createOrReplaceTempView(name)
         return con.table(name)
     return con.create_table(name, rows, temp=True, overwrite=True)
-
-
-@contextmanager
-def quick_planning() -> Iterator[None]:
-    """Leave nested selects to the engine: merging them takes Ibis a third of its planning."""
-    import ibis
-
-    before = ibis.options.sql.fuse_selects
-    ibis.options.sql.fuse_selects = False
-    try:
-        yield
-    finally:
-        ibis.options.sql.fuse_selects = before

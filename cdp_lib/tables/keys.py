@@ -18,8 +18,9 @@ def repeated(sound: Table, mapped: Mapped, among: Table | None = None) -> Table 
     sound = sound if among is None else sound.semi_join(among, said)
     complete = sound.filter([sound[column].notnull() for column in said])
     counted = complete.group_by(*mapped.key).aggregate(n_rows=complete.count())
-    found = counted.filter(counted.n_rows > 1).cache()
-    return found if found.count().execute() else None
+    found = counted.filter(counted.n_rows > 1)
+    # Most shops have none: one question, and nothing is kept.
+    return found.cache() if found.count().execute() else None
 
 
 def one_row_a_key(table: Table, repeats: Table, mapped: Mapped) -> Table:

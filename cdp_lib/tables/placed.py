@@ -16,12 +16,13 @@ from cdp_lib.tables.engine import put
 _numbers = count()
 
 
-def place(shop: Shop, frame: pd.DataFrame, columns: Mapping[str, str]) -> Table:
-    """The columns of a frame as a temporary table of the shop's engine.
+def place(beside: Shop | Table, frame: pd.DataFrame, columns: Mapping[str, str]) -> Table:
+    """The columns of a frame as a temporary table of the engine of a shop, or of a table of it.
 
     columns: name to Ibis type; they are taken in this order. Unlike Ibis's own tables in memory it
     can be part of what the engine keeps.
     """
+    con = beside.get_backend() if isinstance(beside, Table) else beside.con
     schema = ibis.schema(dict(columns)).to_pyarrow()
     rows = pa.Table.from_pandas(frame[list(columns)], schema=schema, preserve_index=False)
-    return put(shop.con, rows, f"placed_{next(_numbers)}_{shop.as_of:%Y%m%d}")
+    return put(con, rows, f"placed_{next(_numbers)}")

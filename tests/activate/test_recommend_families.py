@@ -56,6 +56,38 @@ def test_collaborative_scores_ask_fresh_purchases_and_are_never_negative(bought)
     assert found == pytest.approx(plain, abs=1e-5)
 
 
+def test_als_of_a_customer_is_a_weighted_ridge_regression_on_the_articles_factors(bought):
+    seen, goods = seen_of(bought, fresh=bought * 0.25), goods_of(9)
+    factors, weight = 4, 5.0
+    model = recommend_together.als_factors(recommend_together.taste(seen), factors, weight)
+    y = model.item_factors.astype(float)
+    found = recommend_together.fit(seen, goods, f"als {factors} {weight:g}").score(np.arange(60))
+    # Hu, Koren and Volinsky, equation 4: what was not bought is 0 with confidence 1.
+    for row in range(60):
+        sure = weight * np.sqrt(bought[row] * 0.25)
+        met = sure > 0
+        left = y.T @ y + y[met].T @ ((sure[met] - 1)[:, None] * y[met])
+        mine = np.linalg.solve(left + weight / 10 * np.eye(factors), y[met].T @ sure[met])
+        assert found[row] == pytest.approx(np.maximum(y @ mine, 0), abs=1e-3)
+    nobody = np.flatnonzero(bought.sum(axis=1) == 0)
+    assert (found[nobody] == 0).all()
+    with pytest.raises(Refusal, match="weight"):
+        recommend_together.als_factors(recommend_together.taste(seen), factors, 0)
+
+
+def test_als_finds_two_circles_of_buyers():
+    rng = np.random.default_rng(5)
+    own = (np.arange(300) % 2)[:, None] == np.arange(40) % 2
+    bought = rng.random((300, 40)) < np.where(own, 0.3, 0.02)
+    seen, goods, rows = seen_of(bought.astype(int)), goods_of(40), np.arange(300)
+    scores = recommend_together.fit(seen, goods, "als 8 10").score(rows)
+    assert (scores == recommend_together.fit(seen, goods, "als 8 10").score(rows)).all()
+    # Of what was not bought, the own circle's articles stand above the other's.
+    near = np.where(own & ~bought, scores, 0).sum(axis=1) / (own & ~bought).sum(axis=1)
+    far = np.where(~own & ~bought, scores, 0).sum(axis=1) / (~own & ~bought).sum(axis=1)
+    assert (near > far).mean() > 0.95
+
+
 def test_neighbours_are_the_nearest_by_a_plain_search(bought):
     seen, goods = seen_of(bought), goods_of(9)
     found = recommend_alike.fit(seen, goods, neighbours=4).score(np.arange(60))

@@ -12,7 +12,7 @@ from cdp_lib.predict.outcome import churn
 from cdp_lib.report import next_moves
 from cdp_lib.report.candidates import CHURN, Sources, ask
 from cdp_lib.report.move_products import RECOMMENDED, products
-from cdp_lib.report.propensity_findings import list_name
+from cdp_lib.report.score_lists import list_name
 from cdp_lib.tables import open_shop
 from cdp_lib.world import World, simulate
 

@@ -13,6 +13,7 @@ from cdp_lib.predict.outcome import Outcome
 from cdp_lib.predict.profit import Offer
 from cdp_lib.predict.study import Listed
 from cdp_lib.report import propensity_findings as findings
+from cdp_lib.report import score_lists
 
 SCORES = pd.DataFrame(
     {
@@ -163,14 +164,14 @@ def test_notes_say_what_is_known_and_what_is_not():
     for words in ("never saw", "2026-08-31", "city", "expected orders (BG/NBD): needs orders"):
         assert words in said, words
     listed = Listed(pd.DataFrame({"customer_id": ["a", "b"], "value_at_stake": [10.0, 5.0]}), None)
-    said = findings.list_note(a_study(), listed, Path("x/05.csv"))
+    said = score_lists.list_note(a_study(), listed, Path("x/05.csv"))
     assert said.startswith("2 customers; €15.00 at stake") and said.endswith("as 05.csv.")
     level = a_study(race=race(50, -2, 2))
-    said = findings.list_note(level, listed, None)
+    said = score_lists.list_note(level, listed, None)
     assert "No file" in said and said.endswith(
         "a list of as many by days since the last visit would do as well."
     )
-    assert findings.list_name("06", Outcome("use/../coupon", 7)) == "06-use____coupon-7-days"
+    assert score_lists.list_name("06", Outcome("use/../coupon", 7)) == "06-use____coupon-7-days"
     clear = SimpleNamespace(suspects=[], sentence="No feature is suspect.")
     leaky = SimpleNamespace(suspects=["duration"], sentence="1 feature is suspect.")
     assert "Ask of" not in findings.leak_note(clear)
