@@ -25,11 +25,10 @@ MICROS = HOURS * 3_600 * 10**6
 
 
 def workbench(path: str) -> Callable[[], list[int]]:
-    import ibis
-
     from cdp_lib.behaviour import funnel
+    from cdp_lib.tables.engine import connect
 
-    con = ibis.duckdb.connect()
+    con = connect("duckdb://")
     con.raw_sql("SET enable_progress_bar = false")
 
     def count() -> list[int]:

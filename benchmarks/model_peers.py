@@ -108,14 +108,13 @@ def fit_lightgbm(folder: Path) -> Callable[[], dict]:
 
 def score_workbench(folder: Path, name: str = "score_workbench", **changed) -> Callable[[], dict]:
     """`score_to_parquet`: batches of Parquet through the model that won into a file."""
-    import ibis
-
     from cdp_lib.predict import saved, scoring
+    from cdp_lib.tables.engine import connect
 
     model = replace(saved.load(folder / "model", threads=THREADS), **changed)
 
     def score() -> dict:
-        con = ibis.duckdb.connect()
+        con = connect("duckdb://")
         con.raw_sql(f"SET threads = {THREADS}")
         table = con.read_parquet(folder / "scored.parquet")
         scoring.score_to_parquet(model, table, folder / f"{name}.parquet")

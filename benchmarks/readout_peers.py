@@ -47,16 +47,15 @@ def write_users(path, n):
 
 
 def workbench(path):
-    import ibis
-
     from cdp_lib.lift.cuped import pairs
     from cdp_lib.lift.effect import effect
     from cdp_lib.lift.metrics import Metric
     from cdp_lib.lift.sums import gather, total
+    from cdp_lib.tables.engine import connect
 
     metrics = [Metric(name, "mean", name) for name in METRICS]
     before = {name: f"{name}_before" for name in METRICS}
-    con = ibis.duckdb.connect()
+    con = connect("duckdb://")
     con.raw_sql("SET threads = 2")
     effect(*[_tiny()] * 2, metrics[0])  # its imports are not what is measured
 

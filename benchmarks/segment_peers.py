@@ -51,12 +51,11 @@ def write_profiles(path, n):
 
 def _entries(path):
     """The segments that these profiles can answer."""
-    import ibis
-
     from cdp_lib.customers.catalogue import bound, load
+    from cdp_lib.tables.engine import connect
 
     catalogue = load()
-    table = ibis.duckdb.connect().read_parquet(path)
+    table = connect("duckdb://").read_parquet(path)
     names = [one.segment.name for one in bound(catalogue, table) if one.condition is not None]
     return catalogue.only(names)
 
@@ -67,12 +66,11 @@ def _told(frame):
 
 
 def workbench(path, one_by_one=False):
-    import ibis
-
     from cdp_lib.customers import segments
     from cdp_lib.customers.catalogue import Catalogue
+    from cdp_lib.tables.engine import connect
 
-    con, entries = ibis.duckdb.connect(), _entries(path)
+    con, entries = connect("duckdb://"), _entries(path)
     con.raw_sql("SET threads = 2")
 
     def answer():

@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import signal
 from itertools import count
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from hypothesis import settings
 # The same examples in every run: a test that fails today must fail tomorrow.
 settings.register_profile("fixed", derandomize=True)
 settings.load_profile("fixed")
+
+# What is started in the background ignores Ctrl-C, and so would all that the tests start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 ENGINES = (

@@ -75,7 +75,9 @@ def parse(text: object, place: str = "where") -> Predicate:
         if any(token.token_type == sqlglot.TokenType.SEMICOLON for token in tokens):
             raise Refusal(place, text, "has a semicolon", "write one condition without ;")
         tree = sqlglot.parse_one(text, dialect="duckdb", into=exp.Condition)
-    except (sqlglot.errors.SqlglotError, RecursionError) as error:
+    except RecursionError as error:
+        raise Refusal(place, text, "too deep", "use fewer brackets") from error
+    except sqlglot.errors.SqlglotError as error:
         fix = 'write a condition, such as "orders_90d >= 2 and not push_opt_in"'
         raise Refusal(place, text, f"cannot be read as one condition{_near(error)}", fix) from error
     return Predicate(text, tree, place)

@@ -137,7 +137,9 @@ REFUSED = {  # predicate -> what the message must say
     "": "not a predicate",
     "   ": "not a predicate",
     "spend > 1 " + "or spend > 1 " * 400: "longer than",
-    "(" * 1500 + "push" + ")" * 1500: "cannot be read",
+    "(" * 1900 + "push" + ")" * 1900: "too deep",
+    "not " * 990 + "push": "too deep",
+    "abs(" * 790 + "spend" + ")" * 790 + " > 1": "too deep",
 }
 
 

@@ -6,6 +6,7 @@ import pytest
 from cdp_lib.activate import moves
 from cdp_lib.activate.lists import read_list, write_list
 from cdp_lib.activate.policy import read_policy
+from cdp_lib.activate.scores import write_scores
 from cdp_lib.behaviour import cart_lists, carts
 from cdp_lib.checks import Refusal
 from cdp_lib.predict.outcome import churn
@@ -137,6 +138,18 @@ def test_only_some_may_ask(sources):
     assert set(ask(part)[0]) == {"carts"}
     with pytest.raises(Refusal, match="did you mean 'carts'"):
         ask(Sources(sources.shop, sources.policy, only=("cart",)))
+
+
+def test_a_segment_of_scores_asks_where_they_have_been_written(sources, tmp_path):
+    (tmp_path / "policy.toml").write_text(OWN.format("likely_to_leave"))
+    policy = read_policy(tmp_path / "policy.toml")
+    _, lacking = ask(Sources(sources.shop, policy, only=("recent",), lists=str(tmp_path)))
+    assert "a score of leaving" in lacking["recent"]
+    known = sources.shop.customers.customer_id.to_pandas().sort_values().head(10)
+    told = pd.DataFrame({"customer_id": known, "probability": [0.4] * 3 + [0.6] * 7})
+    write_scores(told, tmp_path, "05_churn", "leave_probability", sources.shop, 30)
+    found, _ = ask(Sources(sources.shop, policy, only=("recent",), lists=str(tmp_path)))
+    assert set(found["recent"].customer_id.to_pandas()) == set(known.iloc[3:])
 
 
 def test_a_segment_that_is_not_there_is_refused(sources, tmp_path):
