@@ -29,13 +29,17 @@ def write_scores(
 
     table: customer_id, probability. column: what the chances are called where they are read again.
     folder: made where it is missing; with "" nothing is written, and None comes back. Written under
-    another name and renamed. Raises Refusal for a name or a column that is no plain word.
+    another name and renamed. Raises Refusal for a name or a column that is no plain word, and for
+    customers that repeat.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     check_name(name)
     check_name(column, "column")
+    repeats = int(table.customer_id.duplicated().sum())
+    if repeats:
+        raise Refusal("table", f"{repeats:,} rows", "repeat a customer", "give a row per customer")
     if not str(folder):
         return None
     folder = Path(folder)
