@@ -56,7 +56,7 @@ def test_what_cannot_be_read_or_written_says_so(shop, tmp_path):
     for name, column in (("../x", "p"), ("x", "a b")):
         with pytest.raises(Refusal, match="cannot be a file's name"):
             write_scores(TABLE, tmp_path / "new", name, column, shop, 7)
-    with pytest.raises(Refusal, match="2 rows.*repeat a customer"):
+    with pytest.raises(Refusal, match=r"2 rows.*repeat a customer"):
         write_scores(pd.concat([TABLE, TABLE]), tmp_path / "new", "x", "p", shop, 7)
     assert not (tmp_path / "new").exists()
 
