@@ -47,6 +47,7 @@ def test_tables_by_hand(con, make_table):
     assert weeks.left_rate[0] == pytest.approx(2 / 3) and np.isnan(weeks.left_rate[1])
 
 
+@pytest.mark.long_on_spark
 def test_a_breakdown_by_an_unknown_column_names_the_nearest(con, make_table):
     with pytest.raises(Refusal, match="did you mean 'device_type'"):
         carts.abandonment_rate(four_carts(make_table, con), by="devicetype")

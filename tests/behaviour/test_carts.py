@@ -177,6 +177,7 @@ def test_a_value_is_never_made_up(read):
     assert pd.isna(value["part"]) and pd.isna(value["gone"])
 
 
+@pytest.mark.long_on_spark
 def test_nothing_to_read(read):
     found = read([row(0, "view_item", "p")])
     assert found.table.count().execute() == 0

@@ -50,6 +50,7 @@ def test_a_cart_left_last_night_counts_for_less(con, make_table):
     assert np.isnan(late.gross)  # no price was seen: a number of carts, and no money
 
 
+@pytest.mark.long_on_spark
 def test_the_window_holds_the_weeks_asked_for(con, make_table):
     found = left_carts(make_table, con, at(1000))
     recent = carts.leaks(found, weeks=1)
@@ -89,6 +90,7 @@ def test_the_expected_loss_is_covered(con, make_table):
     assert all(count / worlds >= bound for count in hits.values()), hits
 
 
+@pytest.mark.long_on_spark
 def test_the_total_is_the_sum_of_the_steps(con, make_table):
     table = carts.leaks(left_carts(make_table, con, at(100))).table
     for figure in ("n_lost", "n_recoverable", "gross", "recoverable"):
