@@ -14,7 +14,7 @@ report: $(VENV)/.ready $(DEMO)  ## install, simulate the demo shop, run every no
 
 test: $(VENV)/.ready-test  ## the whole test suite
 	$(BIN)/ruff check .
-	$(BIN)/pytest -n 3 -m "not proof"
+	$(BIN)/pytest -n 2 -m "not proof"
 
 quick: $(VENV)/.ready-test  ## a short run: a small demo week and the fast tests
 	$(BIN)/cdp simulate --out data/quick --customers 2000 --weeks 30 --seed 7
