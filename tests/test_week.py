@@ -62,9 +62,14 @@ def test_scored_lists_lie_beside_the_pages_and_are_not_for_sending(small_week, s
     assert churn.probability.between(0, 1).all() and (churn.value_at_stake >= 0).all()
     assert churn.status.str.startswith("not for sending").all()
     assert not [path for path in small_week.iterdir() if path.suffix in (".csv", ".parquet")]
-    for path in (small_week / "lists").glob("*.parquet"):
+    found = json.loads((small_week / "headlines.json").read_text())
+    usable = {one["notebook"] for one in found
+              if one["name"] == "How well the model orders customers" and one["value"]}  # fmt: skip
+    files = list((small_week / "lists").glob("*.scores.not-for-sending.parquet"))
+    assert len(files) == len(usable) and "05_churn" in usable
+    assert len(files) == len(list((small_week / "lists").glob("*.parquet")))
+    for path in files:
         scores = pd.read_parquet(path)
-        assert path.name.endswith(".scores.not-for-sending.parquet")
         assert set(scores.customer_id) <= set(known.customer_id) and scores.customer_id.is_unique
         assert scores.iloc[:, 1].between(0, 1).all()
 

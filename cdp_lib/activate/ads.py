@@ -9,8 +9,6 @@ a shop's phone hashes fit one of them, and are left out for the other.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from cdp_lib.activate.eligible import HASHES, known_customers
 from cdp_lib.activate.lists import check_name
 from cdp_lib.checks import Refusal, TooLittleData, one_of
 from cdp_lib.tables import Shop
+from cdp_lib.tables.whole_file import whole_file
 
 LAYOUTS = {
     "google": {"email_sha256": "Email", "phone_sha256": "Phone"},
@@ -93,17 +92,9 @@ def write(table: pd.DataFrame, folder: str | Path, name: str, platform: str) -> 
         )  # fmt: skip
     if not str(folder):
         return None
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.{platform}.csv"
-    handle, written = tempfile.mkstemp(prefix=f".{path.name}.", dir=folder)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            table.to_csv(file, index=False, lineterminator="\n")
-        os.chmod(written, 0o600)
-        os.replace(written, path)
-    finally:
-        Path(written).unlink(missing_ok=True)
+    path = Path(folder) / f"{name}.{platform}.csv"
+    with whole_file(path) as written:
+        table.to_csv(written, index=False, lineterminator="\n")
     return path
 
 

@@ -1,14 +1,13 @@
 """Lists of scored customers for the analyst's own eyes: not checked for consent, no holdout."""
 
-import os
 import re
-import tempfile
 from math import nan
 from pathlib import Path
 
 import pandas as pd
 
 from cdp_lib.checks import Refusal
+from cdp_lib.tables.whole_file import whole_file
 
 STATUS = "not for sending: no consent check, no holdout"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -29,20 +28,12 @@ def write_list(table: pd.DataFrame, folder: str | Path, name: str) -> Path | Non
     check_name(name)
     if not str(folder):
         return None
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.not-for-sending.csv"
+    path = Path(folder) / f"{name}.not-for-sending.csv"
     safe = table.assign(status=STATUS)
     texts = [column for column in safe.columns if not pd.api.types.is_numeric_dtype(safe[column])]
     safe[texts] = safe[texts].map(harmless)
-    fd, written = tempfile.mkstemp(prefix=f".{path.name}.", dir=folder)
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8", newline="") as file:
-            safe.to_csv(file, index=False)
-        os.chmod(written, 0o600)
-        os.replace(written, path)
-    finally:
-        Path(written).unlink(missing_ok=True)
+    with whole_file(path) as written:
+        safe.to_csv(written, index=False)
     return path
 
 

@@ -19,8 +19,8 @@ from cdp_lib.checks import above
 
 EASE_SHARES = (0.3, 1.0, 3.0)  # λ, in units of the mean number of buyers of an article
 NEAREST = 100
-# Factors, and how much surer a purchase is than no purchase: few of a small or thin shop's
-# purchases need much weight and few factors, many bear more factors.
+# Factors, and how much surer a purchase is than no purchase. Thin data want few factors and much
+# weight, rich data more factors and little weight.
 ALS = ((8, 10.0), (32, 1.0))
 ROUNDS = 15
 

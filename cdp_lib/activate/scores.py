@@ -7,8 +7,6 @@ that scores of another day are never taken for those of today.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +15,7 @@ from ibis.expr.types import Table
 from cdp_lib.activate.lists import STATUS, check_name
 from cdp_lib.checks import Refusal
 from cdp_lib.tables import Shop
+from cdp_lib.tables.whole_file import whole_file
 
 SUFFIX = ".scores.not-for-sending.parquet"
 ABOUT = b"cdp_scores"
@@ -42,22 +41,14 @@ def write_scores(
         raise Refusal("table", f"{repeats:,} rows", "repeat a customer", "give a row per customer")
     if not str(folder):
         return None
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}{SUFFIX}"
+    path = Path(folder) / f"{name}{SUFFIX}"
     schema = pa.schema([("customer_id", pa.string()), (column, pa.float64())])
     frame = table[["customer_id", "probability"]].set_axis(schema.names, axis=1)
     about = {"as_of": shop.as_of.isoformat(), "horizon_days": horizon_days, "status": STATUS}
     rows = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
     rows = rows.replace_schema_metadata({ABOUT: json.dumps(about).encode()})
-    fd, written = tempfile.mkstemp(prefix=f".{path.name}.", dir=folder)
-    os.close(fd)
-    try:
+    with whole_file(path) as written:
         pq.write_table(rows, written, compression="zstd")
-        os.chmod(written, 0o600)
-        os.replace(written, path)
-    finally:
-        Path(written).unlink(missing_ok=True)
     return path
 
 

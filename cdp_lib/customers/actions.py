@@ -73,12 +73,12 @@ def owned(shop: Part, span: Span, columns: Sequence[str], events: Sequence[str])
 
 def _owned(shop: Part, span: Span) -> Table:
     given = shop.given("events")
-    rows = span.within(shop.visits, "occurred_at")
-    rows = rows.select(
-        *("visitor_id", "customer_id", "session_id", "event"),
-        *(name for name in EVERY if name in given),
-        us=micros(rows.occurred_at),
-    )
+    # The span comes after the columns: where `visit_days` began with the same step, the engine
+    # would keep the whole log for the two of them.
+    names = ("visitor_id", "customer_id", "session_id", "event", "occurred_at")
+    rows = shop.visits.select(*names, *(name for name in EVERY if name in given))
+    rows = span.within(rows, "occurred_at")
+    rows = rows.mutate(us=micros(rows.occurred_at)).drop("occurred_at")
     rows = identity.owned(rows.mutate(age=span.age_days(rows.us)), shop.ties)
     return shop.only(rows, "owner_id")
 

@@ -6,7 +6,6 @@ workers (`mapInArrow`) and the scores come back partition by partition.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from itertools import islice
@@ -18,6 +17,7 @@ from ibis.expr.types import Table
 from cdp_lib.checks import Refusal, above
 from cdp_lib.predict.propensity import Propensity
 from cdp_lib.predict.saved import load, save
+from cdp_lib.tables.whole_file import whole_file
 
 BATCH_ROWS = 100_000
 
@@ -54,20 +54,12 @@ def score_to_parquet(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     schema = pa.schema([("customer_id", pa.string()), ("probability", pa.float64())])
-    fd, written = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(fd)
     n = 0
-    try:
-        with pq.ParquetWriter(written, schema, compression="zstd") as writer:
-            for part in score(model, table, batch_rows):
-                writer.write_table(pa.Table.from_pandas(part, schema, preserve_index=False))
-                n += len(part)
-        os.replace(written, path)
-    finally:
-        Path(written).unlink(missing_ok=True)
+    with whole_file(path) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for part in score(model, table, batch_rows):
+            writer.write_table(pa.Table.from_pandas(part, schema, preserve_index=False))
+            n += len(part)
     return n
 
 

@@ -11,20 +11,23 @@ from cdp_lib.predict.race import race_verdict
 from cdp_lib.predict.study import Listed, Study
 from cdp_lib.report import wording
 
+SHORT = {"purchase": "buy", "use_coupon": "coupon", "app_remove": "remove_app"}
+
 
 def list_name(notebook: str, question: Outcome) -> str:
     """The file name of a scored list, such as "06_propensity-purchase-7-days"."""
-    event = "".join(c if c.isalnum() else "_" for c in question.event)
-    return f"{notebook}-{event}-{question.horizon_days}-days"
+    return f"{notebook}-{_word(question.event)}-{question.horizon_days}-days"
 
 
 def score_name(question: Outcome) -> str:
     """What the chances of a question are called among the columns of segments."""
-    known = {"purchase": "buy", "use_coupon": "coupon", "app_remove": "remove_app"}
     if not question.happens:
         return "leave_probability"
-    word = known.get(question.event, "".join(c if c.isalnum() else "_" for c in question.event))
-    return f"{word}_probability"
+    return f"{SHORT.get(question.event) or _word(question.event)}_probability"
+
+
+def _word(event: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in event)
 
 
 def leave(one: Study, listed: Listed, lists: str, notebook: str) -> Path | None:
@@ -41,12 +44,10 @@ def list_note(one: Study, listed: Listed, path: Path | None) -> str:
     """How long the list is, what it is worth, where it lies, and whether a rule would do."""
     if listed.table.empty:
         return "Nobody is on the list."
-    n, stake = (
-        len(listed.table),
-        wording.as_text(float(listed.table.value_at_stake.sum()), "money", one.shop.currency),
-    )
+    n, stake = len(listed.table), float(listed.table.value_at_stake.sum())
+    money = wording.as_text(stake, "money", one.shop.currency)
     where = f"It lies beside this page as {path.name}." if path else "No file was written."
-    said = f"{n:,} customers; {stake} at stake, each by their own chance. {where}"
+    said = f"{n:,} customers; {money} at stake, each by their own chance. {where}"
     verdict = race_verdict(one.race)
     rule = f" By the race a list of as many by {verdict.rule} would do as well."
     return said + rule if verdict.word == "use the rule" else said

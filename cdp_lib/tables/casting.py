@@ -12,6 +12,7 @@ import ibis.expr.datatypes as dt
 from ibis.expr.types import BooleanValue, Value
 
 from cdp_lib.checks import Refusal
+from cdp_lib.tables.micros import micros, moment
 
 MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 # pandas keeps instants of 1677 to 2262; anything outside these years is not a time of a shop.
@@ -24,24 +25,12 @@ _JAVA = {
 }  # fmt: skip
 
 
-@ibis.udf.scalar.builtin(name="make_timestamp")
-def _duckdb_from_us(us: int) -> dt.timestamp: ...
-
-
-@ibis.udf.scalar.builtin(name="timestamp_micros")
-def _spark_from_us(us: int) -> dt.Timestamp(timezone="UTC"): ...
-
-
 @ibis.udf.scalar.builtin(name="try_strptime")
 def _duckdb_parse(text: str, form: str) -> dt.timestamp: ...
 
 
 @ibis.udf.scalar.builtin(name="try_to_timestamp")
 def _spark_parse(text: str, form: str) -> dt.timestamp: ...
-
-
-@ibis.udf.scalar.builtin(name="unix_micros")
-def _spark_us(moment: dt.Timestamp(timezone="UTC")) -> int: ...
 
 
 def read_as(
@@ -165,13 +154,13 @@ def _instant(
                 "an instant",
                 'give its unit: { from = "…", unit = "s" | "ms" | "us" }',
             )
-        read = _from_number(value, engine, unit)
+        read = _from_number(value, unit)
         missing = missing | value.isnan() if kind.is_floating() else missing
     elif kind.is_string():
         blank = _blank_is_null(value)
         missing = blank.isnull()
         if unit is not None:
-            read = _from_number(blank.try_cast("float64"), engine, unit)
+            read = _from_number(blank.try_cast("float64"), unit)
         else:
             read = _from_text(blank, engine, place, form)
     else:
@@ -181,12 +170,12 @@ def _instant(
     return read, read.isnull() & ~missing
 
 
-def _from_number(value: Value, engine: str, unit: str) -> Value:
+def _from_number(value: Value, unit: str) -> Value:
     scale = MICROSECONDS[unit]
     inside = (value >= _EARLIEST_US // scale) & (value < _LATEST_US // scale)
     us = ibis.ifelse(inside, value, ibis.null(value.type())) * scale
     us = us.round().cast("int64") if us.type().is_floating() else us.cast("int64")
-    return (_spark_from_us if engine == "pyspark" else _duckdb_from_us)(us).cast("timestamp")
+    return moment(us).cast("timestamp")
 
 
 def _from_text(value: Value, engine: str, place: str, form: str | None) -> Value:
@@ -202,7 +191,7 @@ def _from_text(value: Value, engine: str, place: str, form: str | None) -> Value
     offset = value.re_extract(_OFFSET, 1)
     minutes = offset.substr(1, 2).try_cast("int64") * 60 + offset.right(2).try_cast("int64")
     east = ibis.ifelse(offset.startswith("-"), -minutes, minutes).fill_null(0)
-    return _spark_from_us(_spark_us(read.cast(utc)) - east * 60_000_000).cast("timestamp")
+    return moment(micros(read) - east * 60_000_000).cast("timestamp")
 
 
 def _java_format(form: str, place: str) -> str:

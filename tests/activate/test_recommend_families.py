@@ -68,7 +68,7 @@ def test_als_of_a_customer_is_a_weighted_ridge_regression_on_the_articles_factor
         met = sure > 0
         left = y.T @ y + y[met].T @ ((sure[met] - 1)[:, None] * y[met])
         mine = np.linalg.solve(left + weight / 10 * np.eye(factors), y[met].T @ sure[met])
-        assert found[row] == pytest.approx(np.maximum(y @ mine, 0), abs=1e-3)
+        assert found[row] == pytest.approx(np.maximum(y @ mine, 0), abs=1e-4)
     nobody = np.flatnonzero(bought.sum(axis=1) == 0)
     assert (found[nobody] == 0).all()
     with pytest.raises(Refusal, match="weight"):
@@ -85,7 +85,9 @@ def test_als_finds_two_circles_of_buyers():
     # Of what was not bought, the own circle's articles stand above the other's.
     near = np.where(own & ~bought, scores, 0).sum(axis=1) / (own & ~bought).sum(axis=1)
     far = np.where(~own & ~bought, scores, 0).sum(axis=1) / (~own & ~bought).sum(axis=1)
-    assert (near > far).mean() > 0.95
+    # An observer who counts a customer's purchases in each circle errs where the other circle has
+    # as many: 0.0053 of customers. Of 300 at most 7, but once in a thousand times.
+    assert (near <= far).sum() <= 7
 
 
 def test_neighbours_are_the_nearest_by_a_plain_search(bought):

@@ -172,6 +172,25 @@ def test_notes_say_what_is_known_and_what_is_not():
         "a list of as many by days since the last visit would do as well."
     )
     assert score_lists.list_name("06", Outcome("use/../coupon", 7)) == "06-use____coupon-7-days"
+    assert score_lists.score_name(Outcome("use/../coupon", 7)) == "use____coupon_probability"
+    assert score_lists.score_name(Outcome("purchase", 7)) == "buy_probability"
+
+
+def test_only_a_model_that_is_of_use_leaves_its_scores(tmp_path):
+    listed = Listed(pd.DataFrame({"customer_id": ["a"], "value_at_stake": [10.0]}), None)
+    shop = SimpleNamespace(currency="EUR", as_of=datetime(2026, 9, 7))
+    for usable, folder in ((True, tmp_path / "one"), (False, tmp_path / "other")):
+        one = a_study(usable=usable, shop=shop)
+        one.now["customer_id"] = one.now.customer_id.astype(str)
+        path = score_lists.leave(one, listed, folder, "05_churn")
+        assert path.parent == folder and pd.read_csv(path).customer_id.tolist() == ["a"]
+        scores = list(folder.glob("*.parquet"))
+        assert len(scores) == usable
+        for found in map(pd.read_parquet, scores):
+            assert found.leave_probability.tolist() == one.now.probability.tolist()
+
+
+def test_what_a_feature_may_have_known_is_asked():
     clear = SimpleNamespace(suspects=[], sentence="No feature is suspect.")
     leaky = SimpleNamespace(suspects=["duration"], sentence="1 feature is suspect.")
     assert "Ask of" not in findings.leak_note(clear)

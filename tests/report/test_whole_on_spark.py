@@ -79,7 +79,7 @@ def test_lists_of_the_next_best_articles(shops):
     assert (mine.sort_index() == theirs.sort_index()).mean() > 0.99
 
 
-def test_the_next_move_of_each_customer(shops, tmp_path):
+def test_the_next_move_of_each_customer(shops):
     """Carts, browses, prices, segments, look-alikes and churners, all from one engine each."""
     weeks = []
     for shop in shops:

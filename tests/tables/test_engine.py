@@ -42,3 +42,19 @@ def test_nulls_stay_null(con, make_table):
 def test_unknown_engine_is_refused():
     with pytest.raises(Refusal, match="duckdb:// or pyspark://"):
         connect("sqlite://")
+
+
+def test_garbage_is_looked_for_rarely_unless_somebody_has_set_another_bound():
+    import gc
+
+    from cdp_lib.tables import engine
+
+    before = gc.get_threshold()
+    try:
+        for own, after in (((2_000, 10, 10), engine.RARELY), ((0, 5, 5), (0, 5, 5)),
+                           ((90_000, 3, 3), (90_000, 3, 3))):  # fmt: skip
+            gc.set_threshold(*own)
+            connect("duckdb://")
+            assert gc.get_threshold() == after
+    finally:
+        gc.set_threshold(*before)
