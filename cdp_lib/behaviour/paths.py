@@ -75,24 +75,27 @@ def reach_share(
     conversion_window_hours: float = 24,
     unit: str = "visitor",
     as_of: str | date | datetime | None = None,
+    by: str | None = None,
 ) -> pd.DataFrame:
     """The share of units that get from the first step to the last, people being the clusters.
 
     Visits of one person are not independent draws, so the interval takes sums over people
-    (`person_id` of `Shop.journeys`). Out: one row: n_entered, n_reached, n_people, share,
-    share_low, share_high (95 %; NaN where nobody entered). Options as in `funnel.step_table`.
+    (`person_id` of `Shop.journeys`). Options as in `funnel.step_table`. Out: n_entered, n_reached,
+    n_people, share, share_low, share_high (95 %; NaN where nobody entered): one row, or a row per
+    value of `by`, which is then the first column, null last.
     """
-    depths = furthest_table(events, steps, conversion_window_hours, unit, as_of=as_of)
+    depths = furthest_table(events, steps, conversion_window_hours, unit, by, as_of=as_of)
     column = UNITS.get(unit, unit)
+    group = {"value": depths[by]} if by else {}
+    depths = depths.select(column, hit=(depths.depth == len(steps)).cast("int64"), **group)
     if column == "person_id":
         owned = depths.mutate(owner=depths.person_id)
     else:
         owners = events.group_by(column).agg(owner=events.person_id.max())
         owned = depths.join(owners, column)
-    people = owned.group_by("owner").agg(
-        n=owned.count(), hit=(owned.depth == len(steps)).cast("int64").sum()
-    )
+    people = owned.group_by("owner", *group).agg(n=owned.count(), hit=owned.hit.sum())
     sums = people.agg(
+        by=list(group),
         n_people=people.count(),
         n=people.n.sum(),
         hit=people.hit.sum(),
@@ -100,15 +103,17 @@ def reach_share(
         nh=(people.n * people.hit).sum(),
         hh=(people.hit * people.hit).sum(),
     )
-    row = sums.to_pandas().iloc[0].fillna(0)
-    share, low, high = clustered_share(row.n_people, row.n, row.hit, row.nn, row.nh, row.hh)
+    rows = (sums.order_by("value") if by else sums).to_pandas()
+    counts = rows[["n_people", "n", "hit", "nn", "nh", "hh"]].fillna(0)
+    share, low, high = clustered_share(*(counts[name] for name in counts))
     return pd.DataFrame(
         {
-            "n_entered": [int(row.n)],
-            "n_reached": [int(row.hit)],
-            "n_people": [int(row.n_people)],
-            "share": [float(share)],
-            "share_low": [float(low)],
-            "share_high": [float(high)],
+            **({by: rows["value"].astype(object)} if by else {}),
+            "n_entered": counts.n.astype("int64"),
+            "n_reached": counts.hit.astype("int64"),
+            "n_people": counts.n_people.astype("int64"),
+            "share": share,
+            "share_low": low,
+            "share_high": high,
         }
     )

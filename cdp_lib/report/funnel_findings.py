@@ -6,7 +6,6 @@ of them queries.
 
 import pandas as pd
 
-from cdp_lib.behaviour.intervals import wilson
 from cdp_lib.behaviour.leaks import Leaks
 from cdp_lib.report import wording
 from cdp_lib.report.findings import Headline, nothing
@@ -59,22 +58,22 @@ def funnel_headline(
     )
 
 
-def group_table(by_step: pd.DataFrame) -> pd.DataFrame:
-    """How many of each group get to the last step. In: `funnel.step_table` with `by`.
+def group_table(reach: pd.DataFrame) -> pd.DataFrame:
+    """How many of each group get to the last step. In: `paths.reach_share` with `by`.
 
     Out: a row per group, the best first: group, n_entered, n_reached, reached_rate,
-    reached_rate_low, reached_rate_high (Wilson, units taken as independent).
-    Groups of fewer than 10 units are left out.
+    reached_rate_low, reached_rate_high (95 %, people being the clusters).
+    Groups of fewer than 10 units or people are left out.
     """
-    by = by_step.columns[0]
-    names = by_step[by].map(
-        lambda value: {None: "unknown", True: "yes", False: "no"}.get(value, str(value))
-    )
-    groups = by_step.assign(group=names).groupby("group", sort=False)["entered"]
-    table = groups.agg(n_entered="first", n_reached="last").reset_index()
-    table = table[table.n_entered >= wording.SMALL_GROUP]
-    table["reached_rate"] = table.n_reached / table.n_entered
-    table["reached_rate_low"], table["reached_rate_high"] = wilson(table.n_reached, table.n_entered)
+    words = {True: "yes", False: "no"}
+    values = reach.iloc[:, 0].map(lambda value: None if pd.isna(value) else value)
+    group = values.map(lambda value: "unknown" if value is None else words.get(value, str(value)))
+    rates = {"share": "reached_rate", "share_low": "reached_rate_low",
+             "share_high": "reached_rate_high"}  # fmt: skip
+    table = reach.rename(columns=rates).assign(group=group)
+    fewest = table[["n_entered", "n_people"]].min(axis=1)
+    table = table[fewest >= wording.SMALL_GROUP]
+    table = table[["group", "n_entered", "n_reached", *rates.values()]]
     return table.sort_values("reached_rate", ascending=False, ignore_index=True)
 
 

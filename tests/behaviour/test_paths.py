@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 import pytest
 
+from cdp_lib.behaviour.funnel import step_table
 from cdp_lib.behaviour.intervals import wilson
 from cdp_lib.behaviour.paths import logged_path, reach_share, step_coverage
 from cdp_lib.checks import Refusal
@@ -74,3 +75,27 @@ def test_the_share_that_arrives_is_clustered_by_person(con, make_table):
     assert (row.share_low, row.share_high) == pytest.approx((low, high))
     people = reach_share(events, ["view_item", "purchase"], unit="person").iloc[0]
     assert (people.n_entered, people.n_reached) == (8, 4)
+
+
+def test_the_share_of_each_group_is_clustered_by_person(con, make_table):
+    # As above, and one more of whom nobody knows on what; p0 also came once on a desktop.
+    rows = [
+        (f"p{p}", f"s{p}-{s}", "mobile", event, NOON + timedelta(days=s, minutes=m))
+        for p in range(8)
+        for s in range(5)
+        for m, event in enumerate(["view_item", "purchase"] if p < 4 else ["view_item"])
+    ]
+    rows += [("p0", "s0-9", "desktop", "view_item", NOON), ("q", "sq", None, "view_item", NOON)]
+    columns = ["person_id", "session_id", "device_type", "event", "occurred_at"]
+    events = make_table(con, pd.DataFrame(rows, columns=columns))
+    table = reach_share(events, ["view_item", "purchase"], unit="session", by="device_type")
+    assert [v if isinstance(v, str) else None for v in table.device_type] == [
+        "desktop", "mobile", None,
+    ]  # fmt: skip
+    assert table.n_entered.tolist() == [1, 40, 1]
+    assert table.n_reached.tolist() == [0, 20, 0] and table.n_people.tolist() == [1, 8, 1]
+    low, high = map(float, wilson(20, 40, design_effect=5 * 8 / 7))
+    assert (table.share_low[1], table.share_high[1]) == pytest.approx((low, high))
+    steps = step_table(events, ["view_item", "purchase"], unit="session", by="device_type")
+    assert steps.entered.tolist()[::2] == table.n_entered.tolist()
+    assert steps.entered.tolist()[1::2] == table.n_reached.tolist()

@@ -47,19 +47,23 @@ def test_attempts_that_are_all_open_are_not_called_lost():
 
 
 def test_groups_are_ranked_and_small_ones_left_out():
-    by = pd.DataFrame(
+    reach = pd.DataFrame(
         {
-            "known": [True, True, False, False, None, None],
-            "step": ["view_item", "purchase"] * 3,
-            "entered": [100, 30, 200, 20, 9, 9],
+            "known": pd.Series([True, False, None, "few"], dtype=object),
+            "n_entered": [100, 200, 9, 50],
+            "n_reached": [30, 20, 9, 5],
+            "n_people": [80, 150, 9, 9],
+            "share": [0.3, 0.1, 1.0, 0.1],
+            "share_low": [0.2, 0.05, 0.7, 0.0],
+            "share_high": [0.4, 0.2, 1.0, 0.5],
         }
     )
-    table = findings.group_table(by.astype({"known": object}))
+    table = findings.group_table(reach)
     assert table.group.tolist() == ["yes", "no"]
     assert table.reached_rate.tolist() == [0.3, 0.1]
-    # Wilson (1927) for 30 of 100, as statsmodels' proportion_confint gives it.
-    assert table.reached_rate_low[0] == pytest.approx(0.2189, abs=1e-4)
-    assert table.reached_rate_high[0] == pytest.approx(0.3958, abs=1e-4)
+    assert table.loc[0, ["reached_rate_low", "reached_rate_high"]].tolist() == [0.2, 0.4]
+    every = findings.group_table(reach.assign(n_entered=100, n_people=100))
+    assert every.group.tolist() == ["unknown", "yes", "no", "few"]
 
 
 def test_a_badly_logged_step_is_called_out():
