@@ -45,18 +45,58 @@ def _sql_parts():
     return cases, *map(", ".join, (age, visits, seen, carts))
 
 
+def sql_bare(path):
+    """For a log like this one alone: it believes every row and the customer that stands there."""
+    return _sql(
+        f"""
+    e AS (
+      SELECT customer_id, session_id, event, product_id, price, device_type, touchpoint,
+             epoch_us(occurred_at) AS us,
+             (epoch_us(TIMESTAMP '{CUTOFF}') - epoch_us(occurred_at) - 1) // {DAY} AS age
+      FROM '{path}' WHERE occurred_at >= TIMESTAMP '{CUTOFF}' - INTERVAL 365 DAY
+        AND occurred_at < TIMESTAMP '{CUTOFF}')"""
+    )
+
+
 def sql(path):
+    """For any log, as the workbench: checks rows, tells visits apart, ties visitors to people."""
+    texts = ("customer_id", "visitor_id", "session_id", "event", "product_id", "device_type",
+             "touchpoint")  # fmt: skip
+    blank = ", ".join(f"nullif({name}, '') AS {name}" for name in texts)
+    return _sql(
+        f"""
+    r AS (SELECT {blank}, occurred_at,
+            CASE WHEN isnan(price) OR abs(price) >= 1e300 THEN NULL ELSE price END AS price
+          FROM '{path}' WHERE occurred_at >= TIMESTAMP '1990-01-01'
+            AND occurred_at < TIMESTAMP '{CUTOFF}'),
+    n AS (SELECT customer_id AS c, coalesce(visitor_id, 'c:' || customer_id) AS i,
+            i || '/' || session_id AS session_id, event, product_id, price, device_type,
+            touchpoint, occurred_at
+          FROM r WHERE event IS NOT NULL AND coalesce(price >= 0, true)),
+    pairs AS (SELECT i, c FROM n WHERE i IS NOT NULL AND c IS NOT NULL GROUP BY ALL),
+    one AS (SELECT i, min(c) AS c FROM pairs GROUP BY i HAVING count(*) = 1),
+    several AS (SELECT i FROM pairs GROUP BY i HAVING count(*) > 1),
+    there AS (SELECT DISTINCT session_id, c FROM n SEMI JOIN several USING (i)
+              WHERE c IS NOT NULL),
+    alone AS (SELECT session_id, min(c) AS c FROM there GROUP BY ALL HAVING count(*) = 1),
+    e AS (
+      SELECT * FROM (
+        SELECT coalesce(n.c, one.c, alone.c) AS customer_id, n.session_id, event, product_id,
+               price, device_type, touchpoint, epoch_us(occurred_at) AS us,
+               (epoch_us(TIMESTAMP '{CUTOFF}') - epoch_us(occurred_at) - 1) // {DAY} AS age
+        FROM n LEFT JOIN one ON n.i = one.i LEFT JOIN alone ON n.session_id = alone.session_id
+        WHERE occurred_at >= TIMESTAMP '{CUTOFF}' - INTERVAL 365 DAY AND n.session_id IS NOT NULL
+      ) WHERE customer_id IS NOT NULL)"""
+    )
+
+
+def _sql(log):
     import duckdb
 
     cases, ages, visits, seen, carts = _sql_parts()
     steps = " ".join(f"WHEN '{e}' THEN {k}" for e, k in CART.items())
     query = f"""
-    WITH e AS (
-      SELECT customer_id, session_id, event, product_id, price, device_type, touchpoint,
-             epoch_us(occurred_at) AS us,
-             (epoch_us(TIMESTAMP '{CUTOFF}') - epoch_us(occurred_at) - 1) // {DAY} AS age
-      FROM '{path}' WHERE occurred_at >= TIMESTAMP '{CUTOFF}' - INTERVAL 365 DAY
-        AND occurred_at < TIMESTAMP '{CUTOFF}'),
+    WITH {log},
     a AS (SELECT customer_id, {ages} FROM e GROUP BY customer_id),
     v AS (SELECT customer_id, session_id, min(age) AS age, min(us) AS f, max(us) AS l,
             count(*) AS n, max(device_type) AS d, max(touchpoint) AS t,
@@ -108,7 +148,7 @@ def sql(path):
     return lambda: duckdb.connect().execute(query).df()
 
 
-PEERS = {peer.__name__: peer for peer in (workbench, sql, polars, pandas)}
+PEERS = {peer.__name__: peer for peer in (workbench, sql, sql_bare, polars, pandas)}
 
 
 def digest(frame):
