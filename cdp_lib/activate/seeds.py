@@ -163,9 +163,7 @@ def _events(shop: Shop, start: datetime, end: datetime) -> Table:
     """The events of a span that belong to a customer, with customer_id."""
     rows = shop.visits
     span = (rows.occurred_at >= ibis.literal(start)) & (rows.occurred_at < ibis.literal(end))
-    rows = rows.filter(span).select(
-        "visitor_id", "customer_id", "session_id", "event", "occurred_at"
-    )
+    rows = rows.filter(span).select(*identity.VISIT, "customer_id", "event", "occurred_at")
     owned = identity.owned(rows, shop.ties.before(end))
     return owned.select("event", "occurred_at", customer_id="owner_id")
 

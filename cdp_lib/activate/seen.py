@@ -133,9 +133,9 @@ def _viewed(shop: Shop, span: Span) -> Table:
     """A row per customer and article looked at: weight, late."""
     rows = owned(Part(shop), span, ["product_id"], ["view_item", "add_to_cart"])
     rows = rows.filter(rows.product_id.notnull()).rename(customer_id="owner_id")
-    rows = with_article(shop, rows.select("customer_id", "product_id", "event", "age"))
+    rows = with_article(shop, rows.select("customer_id", "product_id", "event", "us"))
     weight = ibis.ifelse(rows.event == "view_item", 1.0, CART_WEIGHT)
-    age = rows.age.cast("float64")
+    age = span.age_days(rows.us).cast("float64")
     faded = {
         name: weight * (-age * (np.log(2) / half)).exp()
         for name, half in (("weight", VIEWED_HALF_DAYS), ("late", LATE_HALF_DAYS))

@@ -62,8 +62,8 @@ EVERY = ("price", "product_id", "quantity", "cart_id", "shipping_cost")
 def owned(shop: Part, span: Span, columns: Sequence[str], events: Sequence[str]) -> Table:
     """The events of the span that belong to a customer, of these kinds.
 
-    Out: `owner_id`, event, session_id, those of `columns` that the shop has, `us` (instant,
-    microseconds since 1970) and `age` (whole days before the cutoff).
+    Out: `owner_id`, event, `visitor_id` and `visit__`, those of `columns` that the shop has, and
+    `us` (instant, microseconds since 1970).
     """
     # Found once for all that read them, who then take what they need.
     rows = shop.once("owned", lambda: _owned(shop, span))
@@ -75,12 +75,11 @@ def _owned(shop: Part, span: Span) -> Table:
     given = shop.given("events")
     # The span comes after the columns: where `visit_days` began with the same step, the engine
     # would keep the whole log for the two of them.
-    names = ("visitor_id", "customer_id", "session_id", "event", "occurred_at")
+    names = (*identity.VISIT, "customer_id", "event", "occurred_at")
     rows = shop.visits.select(*names, *(name for name in EVERY if name in given))
     rows = span.within(rows, "occurred_at")
     rows = rows.mutate(us=micros(rows.occurred_at)).drop("occurred_at")
-    rows = identity.owned(rows.mutate(age=span.age_days(rows.us)), shop.ties)
-    return shop.only(rows, "owner_id")
+    return shop.only(identity.owned(rows, shop.ties), "owner_id")
 
 
 def day_sums(days: Table, windows: Sequence[int]) -> Table:
@@ -122,14 +121,14 @@ def active_days(days: Table, windows: Sequence[int]) -> Table:
 def visits_of(days: Table, span: Span) -> Table:
     """`visit_days` summed up by visit; visits of nothing but `NO_VISIT` are none.
 
-    Out: `owner_id`, `session_id`, `age` (of the last action), `first_us`, `last_us`,
+    Out: `owner_id`, `visitor_id`, `visit__`, `age` (of the last action), `first_us`, `last_us`,
     `n_actions`, `depth`, `is_weekend`, `is_evening` (UTC, of its start), and `PLACES`.
     """
     sums = {"age": _.age.min(), "first_us": _.first_us.min(), "last_us": _.last_us.max()}
     sums |= {"n_actions": total(_.n_actions), "depth": _.depth.max()}
     sums |= {name: _[name].max() for name in PLACES if name in days.columns}
     acted = days.filter(days.n_actions > 0)
-    table = acted.group_by("owner_id", "session_id").aggregate(**sums)
+    table = acted.group_by("owner_id", *identity.VISIT).aggregate(**sums)
     # 1 January 1970 was a Thursday.
     weekday, hour = (table.first_us // DAY + 3) % 7, (table.first_us // HOUR) % 24
     return table.mutate(

@@ -36,6 +36,10 @@ class Span:
         """Whole days before the cutoff: below k for just the instants of the last k days."""
         return ((self.age_us(us) - 1) // DAY).cast("int64")
 
+    def last(self, us: IntegerValue, days: int) -> BooleanValue:
+        """Whether an instant, given in microseconds since 1970, lies in the last `days` days."""
+        return us >= self.end_us - days * DAY
+
     def days(self, us: IntegerValue) -> NumericValue:
         """Days from an instant to the cutoff, with fractions."""
         return self.age_us(us).cast("float64") / DAY

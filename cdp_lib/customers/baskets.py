@@ -17,7 +17,7 @@ from cdp_lib.customers.actions import owned
 from cdp_lib.customers.ages import HOUR, Span, amount, money, total
 from cdp_lib.customers.features import Formula, about, share
 from cdp_lib.customers.part import Part
-from cdp_lib.tables import Shop
+from cdp_lib.tables import Shop, identity
 
 STEPS = {
     "add_to_cart": 1, "remove_from_cart": 1, "view_cart": 2, "begin_checkout": 3,
@@ -67,19 +67,19 @@ def formulas(given: Collection[str], windows: Sequence[int], span: Span) -> list
 def carts(shop: Shop, span: Span) -> Table:
     """The carts of the span.
 
-    Out: a row per customer and cart: `owner_id`, `cart`, `last_us`, `age` (whole days since it
+    Out: a row per customer and cart: `owner_id`; `cart_id`, or else the visit; `last_us` (when it
     was touched), `depth`, `value` (millionths, of what was added less what was taken out),
     `showed_shipping`, `state` ("bought", "left", "open").
     """
     rows = owned(shop, span, ("price", "quantity", "cart_id", "shipping_cost"), list(STEPS))
-    cart = rows.session_id
+    cart = {name: rows[name] for name in identity.VISIT}
     if "cart_id" in rows.columns:
-        cart = ibis.coalesce(ibis.literal("i:") + rows.cart_id, ibis.literal("s:") + cart)
+        nameless = {name: ibis.ifelse(rows.cart_id.isnull(), of, None) for name, of in cart.items()}
+        cart = {"cart_id": rows.cart_id, **nameless}
     pieces = rows.quantity.coalesce(1) if "quantity" in rows.columns else ibis.literal(1)
     signs = rows.event.cases(("add_to_cart", 1), ("remove_from_cart", -1), else_=0).cast("int64")
     sums = {
         "last_us": rows.us.max(),
-        "age": rows.age.min(),
         "depth": rows.event.cases(*STEPS.items(), else_=0).cast("int64").max(),
         "n_added": rows.count(where=rows.event == "add_to_cart"),
     }
@@ -87,7 +87,7 @@ def carts(shop: Shop, span: Span) -> Table:
         sums["value"] = total(money(rows.price) * pieces * signs).coalesce(0)
     if "shipping_cost" in rows.columns:
         sums["showed_shipping"] = (rows.shipping_cost > 0).cast("int64").max().coalesce(0)
-    table = rows.group_by(owner_id=rows.owner_id, cart=cart).aggregate(**sums)
+    table = rows.group_by(owner_id=rows.owner_id, **cart).aggregate(**sums)
     idle = span.age_us(table.last_us) >= round(shop.settings.idle_hours * HOUR)
     state = ibis.cases((table.depth == 6, "bought"), (idle, "left"), else_="open")
     return table.filter(table.n_added > 0).mutate(state=state)
@@ -99,10 +99,10 @@ def sums(shop: Part, windows: Sequence[int], span: Span) -> Table:
     left, still_open = table.state == "left", table.state == "open"
     sums = {}
     for w in windows:
-        inside = table.age < w
+        inside = span.last(table.last_us, w)
         sums[f"carts_{w}d"] = table.count(where=inside)
         sums[f"carts_left_{w}d"] = table.count(where=inside & left)
-    in_sight = left & (table.age < max(windows))
+    in_sight = left & span.last(table.last_us, max(windows))
     sums["last_left"] = table.last_us.max(where=left)
     sums["left_depth"] = total(table.depth, in_sight)
     sums["open_carts"] = table.count(where=still_open)

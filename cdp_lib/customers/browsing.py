@@ -46,28 +46,28 @@ def formulas(kinds: Collection[str], windows: Sequence[int]) -> list[Formula]:
 
 def sums(shop: Part, kinds: Sequence[str], windows: Sequence[int], span: Span) -> Table:
     """The events of the span summed up by `customer_id`, for `formulas`."""
-    rows = owned(shop, span, ["product_id"], ["view_item", "add_to_cart"])
-    rows = rows.filter(rows.product_id.notnull())
-    viewed = rows.event == "view_item"
-    seen = rows.group_by("owner_id", "product_id").aggregate(
-        n=rows.count(where=viewed),
-        age=rows.age.min(where=viewed),
-        first=rows.age.max(where=viewed),
-        n_added=rows.count(where=~viewed),
+    viewed, added = (
+        owned(shop, span, ["product_id"], [event]).filter(_.product_id.notnull())
+        for event in ("view_item", "add_to_cart")
     )
-    sums = {f"products_viewed_{w}d": seen.count(where=seen.age < w) for w in windows}
-    sums["products_in_cart"] = seen.count(where=seen.n_added > 0)
+    seen = viewed.group_by("owner_id", "product_id")
+    seen = seen.aggregate(n=_.count(), us=_.us.max(), first=_.us.min())
+    sums = {f"products_viewed_{w}d": seen.count(where=span.last(seen.us, w)) for w in windows}
     sums["most_views_of_a_product"] = seen.n.max()
-    sums["days_since_new_product"] = seen["first"].min()
-    tables = [seen.group_by("owner_id").aggregate(**sums)]
+    sums["days_since_new_product"] = span.age_days(seen["first"].max())
+    looked = seen.group_by("owner_id").aggregate(**sums)
+    added = added.select("owner_id", "product_id").distinct()
+    added = added.group_by("owner_id").aggregate(products_in_cart=_.count())
+    anybody = looked.select("owner_id").union(added.select("owner_id"), distinct=True)
+    tables = [anybody, looked, added]
     if kinds:
-        kept = shop.products.select("product_id", *kinds)
-        known = seen.filter(seen.n > 0).inner_join(kept, "product_id")
+        known = seen.inner_join(shop.products.select("product_id", *kinds), "product_id")
     for kind in kinds:
         by_kind = known.filter(known[kind].notnull()).group_by("owner_id", kind)
-        by_kind = by_kind.aggregate(n=total(_.n), age=_.age.min())
+        by_kind = by_kind.aggregate(n=total(_.n), us=_.us.max())
         sums = {
-            f"{KINDS[kind]}_viewed_{w}d": by_kind.count(where=by_kind.age < w) for w in windows[1:]
+            f"{KINDS[kind]}_viewed_{w}d": by_kind.count(where=span.last(by_kind.us, w))
+            for w in windows[1:]
         }
         sums |= {f"most_{kind}": by_kind.n.max(), f"all_{kind}": total(by_kind.n)}
         tables.append(by_kind.group_by("owner_id").aggregate(**sums))

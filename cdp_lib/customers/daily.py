@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
+import ibis
 from ibis.expr.types import Table
 
 from cdp_lib.customers.actions import COUNTED, DEPTH, NO_VISIT, PLACES
@@ -17,15 +18,15 @@ from cdp_lib.customers.part import Part
 from cdp_lib.tables import Shop, identity
 from cdp_lib.tables.micros import micros
 
-WHO = ("visitor_id", "customer_id", "session_id")
+WHO = (*identity.VISIT, "customer_id")
 _kept: WeakKeyDictionary[Shop, dict[int, Table]] = WeakKeyDictionary()
 
 
 def visit_days(shop: Part, span: Span) -> Table:
     """The events of the span that belong to a customer, by visit and day before the cutoff.
 
-    Out: `owner_id`, `session_id`, `age` (whole days before the cutoff), two rows where the customer
-    logged in on the way; `visitor_id`, `customer_id`; `n_<event>` for `COUNTED`;
+    Out: `owner_id`, the visit's `visitor_id` and `visit__`, `age` (whole days before the cutoff),
+    two rows where the customer logged in on the way; `customer_id`; `n_<event>` for `COUNTED`;
     `n_actions` (without `NO_VISIT`), `n_errors`, `n_removed`; `first_us` and `last_us` of the
     actions; `depth` (0 to 6); `n_priced` and `priced` (millionths) of the viewed products' prices;
     the greatest value of each of `PLACES`.
@@ -46,14 +47,12 @@ def visit_days(shop: Part, span: Span) -> Table:
 def _summed(visits: Table, phase: int) -> Table:
     """Visits by who did what on which day; days begin `phase` microseconds after midnight."""
     us = micros(visits.occurred_at)
-    rows = visits.mutate(us=us, day=((us - phase) // DAY).cast("int64"))
-    action = rows.event.notin(NO_VISIT)
-    sums = {f"n_{event}": rows.count(where=rows.event == event) for event in COUNTED}
-    sums["n_actions"] = rows.count(where=action)
+    acted = ibis.ifelse(visits.event.notin(NO_VISIT), us, None)
+    rows = visits.mutate(us=us, acted=acted, day=((us - phase) // DAY).cast("int64"))
+    sums = {f"n_{event}": rows.count(where=rows.event == event) for event in {**COUNTED, **DEPTH}}
+    sums["n_actions"] = rows.acted.count()
     sums["n_removed"] = rows.count(where=rows.event == "app_remove")
-    sums["first_us"] = rows.us.min(where=action)
-    sums["last_us"] = rows.us.max(where=action)
-    sums["depth"] = rows.event.cases(*DEPTH.items(), else_=0).cast("int64").max()
+    sums |= {"first_us": rows.acted.min(), "last_us": rows.acted.max()}
     if "price" in rows.columns:
         viewed = rows.event == "view_item"
         sums["n_priced"] = rows.price.count(where=viewed)
@@ -61,4 +60,6 @@ def _summed(visits: Table, phase: int) -> Table:
     if "error" in rows.columns:
         sums["n_errors"] = rows.error.count()
     sums |= {name: rows[name].max() for name in PLACES if name in rows.columns}
-    return rows.group_by(*WHO, "day").aggregate(**sums)
+    days = rows.group_by(*WHO, "day").aggregate(**sums)
+    deepest = [(days[f"n_{event}"] > 0, depth) for event, depth in reversed(DEPTH.items())]
+    return days.mutate(depth=ibis.cases(*deepest, else_=0).cast("int64"))

@@ -116,7 +116,7 @@ def _acts(shop: Shop, rows: Table, window_days: float) -> Table:
     found = []
     if shop.has("events"):
         wanted = shop.visits.filter(_.event.isin(["push_off", "app_remove", "contact_support"]))
-        wanted = wanted.select("visitor_id", "customer_id", "session_id", "event", "occurred_at")
+        wanted = wanted.select(*identity.VISIT, "customer_id", "event", "occurred_at")
         events = identity.owned(wanted, shop.ties)
         found.append(events.select(customer_id="owner_id", act="event", at="occurred_at"))
     if shop.has("messages"):

@@ -103,8 +103,9 @@ def _number(value: Value, place: str) -> tuple[Value, BooleanValue | None]:
         raise _wrong(value, place, "a number", "map another column, or compute one in a query")
     else:
         missing = missing | value.isnan()
-    finite = value.abs() < 1e300
-    read = ibis.ifelse(value.isnan() | ~finite, ibis.null("float64"), value.cast("float64"))
+    # NaN is greater than any number, on DuckDB as on Spark.
+    finite = (value > -1e300) & (value < 1e300)
+    read = ibis.ifelse(finite, value.cast("float64"), ibis.null("float64"))
     return read, read.isnull() & ~missing
 
 

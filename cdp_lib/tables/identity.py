@@ -11,6 +11,8 @@ from ibis.expr.types import Table
 
 from cdp_lib.checks import above
 
+VISIT = ("visitor_id", "visit__")  # what tells a visit from all others
+
 
 @dataclass(frozen=True)
 class Coverage:
@@ -40,14 +42,15 @@ def sessions(events: Table, gap_minutes: float = 30, all_given: bool = False) ->
     shop gives one it stands for a visit of that visitor, so an id that two visitors share is
     two visits. Where it gives none, a visit ends when more than `gap_minutes` pass without an
     event; exactly `gap_minutes` do not end it. all_given: no row lacks its session id, so none
-    is looked for.
+    is looked for. One more column, `visit__`, tells a visit from the others of its visitor; the
+    two say what session_id says, and need no text made for each row.
     """
     above("gap_minutes", gap_minutes, 0)
     named = _with_visitor(events)
     given = named.filter(named.session_id.notnull())
-    given = given.mutate(session_id=given.visitor_id + "/" + given.session_id)
     if all_given:
-        return given
+        return with_session(given.rename(visit__="session_id"))
+    given = given.mutate(visit__=ibis.literal("/") + given.session_id)
     bare = named.filter(named.session_id.isnull())
     by_visitor = ibis.window(group_by=bare.visitor_id, order_by=bare.occurred_at)
     gap = ibis.interval(seconds=round(gap_minutes * 60))
@@ -64,10 +67,14 @@ def sessions(events: Table, gap_minutes: float = 30, all_given: bool = False) ->
         group_by=bare.visitor_id, order_by=bare.occurred_at, preceding=None, following=0
     )
     started = bare.starts__.max().over(so_far)
-    bare = bare.mutate(session_id=bare.visitor_id + "#" + started.strftime("%Y%m%d%H%M%S")).drop(
-        "starts__"
-    )
-    return given.union(bare.select(given.columns))
+    bare = bare.mutate(visit__=ibis.literal("#") + started.strftime("%Y%m%d%H%M%S"))
+    rows = given.union(bare.select(given.columns))
+    return rows.mutate(session_id=rows.visitor_id + rows.visit__)
+
+
+def with_session(visits: Table) -> Table:
+    """The visits of a log that gives each its session id, `visit__`, with their `session_id`."""
+    return visits.mutate(session_id=visits.visitor_id + "/" + visits.visit__)
 
 
 def _with_visitor(events: Table) -> Table:
@@ -90,7 +97,7 @@ def links(events: Table, identities: Table | None = None) -> Table:
 class Ties:
     """What ties visitors and visits to customers, and since when; small, kept by the engine.
 
-    pairs: `visitor_id, customer_id, tied_at`, a row per pair seen. visits: `session_id,
+    pairs: `visitor_id, customer_id, tied_at`, a row per pair seen. visits: `visitor_id, visit__,
     customer_id, tied_at`, a row per visit and customer, of the visitors with several customers.
     """
 
@@ -119,24 +126,22 @@ def ties(visits: Table, identities: Table | None = None) -> Ties:
         )
     pairs = pairs.group_by(pair).aggregate(tied_at=_.tied_at.min()).cache()
     several = pairs.group_by("visitor_id").aggregate(n__=_.count()).filter(_.n__ > 1)
-    by_visit = named.semi_join(several, "visitor_id").group_by("session_id", "customer_id")
+    by_visit = named.semi_join(several, "visitor_id").group_by(*VISIT, "customer_id")
     return Ties(pairs, by_visit.aggregate(tied_at=_.tied_at.min()).cache())
 
 
 def owned(events: Table, known: Ties) -> Table:
     """The events that belong to a customer, with `owner_id`: whose they are by `stitch`.
 
-    In: events; where they have a session_id it is that of `sessions`, and what a shared device
-    did is shared out by visits. Cheaper than `stitch` where only customers count.
+    In: events; where they have the `visit__` of `sessions`, what a shared device did is shared
+    out by visits. Cheaper than `stitch` where only customers count.
     """
     seen = known.pairs.group_by("visitor_id").aggregate(n__=_.count(), only__=_.customer_id.min())
     joined = events.left_join(seen.filter(_.n__ == 1).drop("n__"), "visitor_id")
     customers = [joined.customer_id, joined.only__]
-    if "session_id" in events.columns:
-        alone = known.visits.group_by("session_id").aggregate(
-            n__=_.count(), one__=_.customer_id.min()
-        )
-        joined = joined.left_join(alone.filter(_.n__ == 1).drop("n__"), "session_id")
+    if "visit__" in events.columns:
+        alone = known.visits.group_by(VISIT).aggregate(n__=_.count(), one__=_.customer_id.min())
+        joined = joined.left_join(alone.filter(_.n__ == 1).drop("n__"), VISIT)
         customers.append(joined.one__)
     rows = joined.select(
         **{name: joined[name] for name in events.columns}, owner_id=ibis.coalesce(*customers)
@@ -209,7 +214,7 @@ def stitch(visits: Table, identities: Table | None = None) -> Table:
 
 def journeys(events: Table, identities: Table | None = None, gap_minutes: float = 30) -> Table:
     """`sessions` and `stitch` in one expression: every column of events, then the three more."""
-    return stitch(sessions(events, gap_minutes), identities)
+    return stitch(sessions(events, gap_minutes).drop("visit__"), identities)
 
 
 def coverage(events: Table, journey_table: Table, identities: Table | None = None) -> Coverage:

@@ -81,8 +81,9 @@ def permission_changes(
             )
         )
     if events is not None:
-        switches = events.table.filter(_.event.isin(["push_on", "push_off"])).drop("session_id")
-        switches = identity.owned(switches, identity.ties(events.table, identities))
+        log = events.table.rename(visit__="session_id")
+        switches = log.filter(_.event.isin(["push_on", "push_off"])).drop("visit__")
+        switches = identity.owned(switches, identity.ties(log, identities))
         parts.append(
             switches.select(
                 customer_id="owner_id",

@@ -53,6 +53,8 @@ class Rule:
 
     name: what is wrong. treatment: "set aside" or "kept". meaning: what it means and what to do.
     test: from the table to a boolean expression, true where the row is wrong, null read as false.
+    passes: for a rule that sets aside, the same the other way round where that is shorter; null
+    sets the row aside. Together they let through what no test hits.
     lookup: the other table it needs, or None. example: the columns that show which rows.
     """
 
@@ -62,6 +64,7 @@ class Rule:
     test: Callable[[IbisTable], BooleanValue]
     lookup: Lookup | None = None
     example: tuple[str, ...] = ()
+    passes: Callable[[IbisTable], BooleanValue] | None = None
 
 
 def rules_for(mapped: Mapped, as_of: datetime, tables: Iterable[str]) -> tuple[Rule, ...]:
@@ -100,6 +103,19 @@ def bad(table: IbisTable, rules: Iterable[Rule]) -> BooleanValue:
     return ibis.or_(*tests) if tests else ibis.literal(False)
 
 
+def fine(table: IbisTable, rules: Iterable[Rule]) -> list[BooleanValue]:
+    """What rows meet that no rule sets aside: just those where `bad` is false.
+
+    One by one, since an engine checks a row of simple conditions sooner than their negation.
+    """
+    passes = [
+        rule.passes(table) if rule.passes else ~rule.test(table).fill_null(False)
+        for rule in rules
+        if rule.treatment == SET_ASIDE
+    ]
+    return list({condition.op(): condition for condition in passes}.values())
+
+
 def _unread(mapped: Mapped) -> list[Rule]:
     rules = []
     for name in mapped.unread:
@@ -114,6 +130,7 @@ def _unread(mapped: Mapped) -> list[Rule]:
                 SET_ASIDE if required else KEPT,
                 meaning if required else f"{meaning}; read as missing",
                 lambda t, c=UNREAD + name: t[c],
+                passes=lambda t, c=name: t[c].notnull(),
             )
         )
     return rules
@@ -140,6 +157,7 @@ def _empty(mapped: Mapped) -> list[Rule]:
                 SET_ASIDE,
                 "a value that every row needs is missing",
                 lambda t, c=name, f=flag: t[c].isnull() & ~t[f] if f else t[c].isnull(),
+                passes=lambda t, c=name: t[c].notnull(),
             )
         )
     return rules
@@ -149,12 +167,15 @@ def _times(mapped: Mapped, as_of: datetime) -> list[Rule]:
     name = mapped.contract.cut_by
     if name is None or name not in mapped.given:
         return []
+    needed = mapped.contract.column(name).required
+    first = ibis.timestamp(f"{FIRST_YEAR}-01-01")
     return [
         Rule(
             "impossible time",
             SET_ASIDE,
             f"before {FIRST_YEAR}; a year of 1970 means a zero, or seconds read as milliseconds",
-            lambda t: t[name] < ibis.timestamp(f"{FIRST_YEAR}-01-01"),
+            lambda t: t[name] < first,
+            passes=(lambda t: t[name] >= first) if needed else None,
         ),
         Rule(
             "at or after as_of",
@@ -162,6 +183,7 @@ def _times(mapped: Mapped, as_of: datetime) -> list[Rule]:
             f"not before {as_of:%Y-%m-%d %H:%M} UTC; expected when you look back at an earlier "
             "date, otherwise a clock runs ahead",
             lambda t: t[name] >= ibis.literal(as_of),
+            passes=(lambda t: t[name] < ibis.literal(as_of)) if needed else None,
         ),
     ]
 

@@ -20,7 +20,7 @@ from cdp_lib.tables.engine import as_view, connect, raw_table
 from cdp_lib.tables.keys import newest_version, one_row_a_key, repeated
 from cdp_lib.tables.mapping import Mapped, to_contract
 from cdp_lib.tables.permissions import PermissionChanges, permission_changes
-from cdp_lib.tables.rules import Rule, bad, flagged, rules_for
+from cdp_lib.tables.rules import Rule, bad, fine, flagged, rules_for
 from cdp_lib.windows import instant
 
 if TYPE_CHECKING:
@@ -182,9 +182,12 @@ class Shop:
 
     def keep(self) -> None:
         """Have the engine keep the visits, for who asks the shop at many moments."""
-        if not self.whole.kept and self.whole._all_visits_given:
-            self.whole.__dict__["visits"] = self.whole.visits.cache()
-        self.whole.kept = True
+        whole = self.whole
+        if not whole.kept and whole._all_visits_given:
+            bare = whole.visits.drop("session_id").cache()  # a text made of two others
+            whole._behind.append(bare)
+            whole.__dict__["visits"] = identity.with_session(bare)
+        whole.kept = True
 
     @cached_property
     def _all_visits_given(self) -> bool:
@@ -216,7 +219,7 @@ class Shop:
         `session_id` are never null: see `identity.sessions` and `identity.stitch`.
         """
         events, mapped = self.events, self.mapped("events")
-        people = identity.stitch(self.visits, self.find("identities")).cache()
+        people = identity.stitch(self.visits.drop("visit__"), self.find("identities")).cache()
         every = mapped.contract.columns
         absent = {c.name: ibis.null(c.dtype) for c in every if c.name not in people.columns}
         return people.mutate(**absent).select(*events.columns, "person_id", "known", "returning")
@@ -237,12 +240,9 @@ class Shop:
     def _all_of(self, name: str) -> Mapped:
         if name not in self._everything:
             spec = self.file.tables[name]
-            self._everything[name] = to_contract(
-                raw_table(self.con, spec, f"{self.whole._prefix}_{name}", self.path.parent),
-                CONTRACT[name],
-                spec,
-                self.engine,
-            )
+            read_as = f"{self.whole._prefix}_{name}"
+            raw = raw_table(self.con, spec, read_as, self.path.parent)
+            self._everything[name] = to_contract(raw, CONTRACT[name], spec, self.engine)
         return self._everything[name]
 
     def rules(self, name: str) -> tuple[Rule, ...]:
@@ -254,8 +254,8 @@ class Shop:
         table = self.mapped(name).table
         for lookup in {rule.lookup for rule in rules if rule.lookup is not None}:
             other = self.mapped(lookup.table).table
-            fine = ~bad(other, [rule for rule in self.rules(lookup.table) if not rule.lookup])
-            table = flagged(table, lookup, other.mutate(fine__=fine.cast("int64")))
+            ill = bad(other, [rule for rule in self.rules(lookup.table) if not rule.lookup])
+            table = flagged(table, lookup, other.mutate(fine__=(~ill).cast("int64")))
         return table
 
     def sound(self, name: str) -> Table:
@@ -263,7 +263,7 @@ class Shop:
         applied = [rule for rule in self.rules(name) if rule.treatment == "set aside"]
         table = self.looked_up(name, applied)
         mapped = self.mapped(name)
-        return table.filter(~bad(table, applied)).select(
+        return table.filter(*fine(table, applied)).select(
             *[column.name for column in mapped.contract.columns], *mapped.extras
         )
 

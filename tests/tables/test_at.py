@@ -90,6 +90,18 @@ def test_a_version_that_stands_twice_is_a_repeat(con, make_shop):
     assert rows(shop.at(DAY.format(4)).customers, "city", by="customer_id") == [("a",), ("c",)]
 
 
+@pytest.mark.parametrize("session", [["s", "s", "t", "t"], ["s", None, None, "t"]])
+def test_visits_that_the_engine_keeps_are_the_same(con, make_shop, session):
+    frame = events(session_id=session, visitor_id=["v", "w", "v", None], customer_id=[1, 2, 1, 2])
+    shops = [make_shop(con, {"events": frame}) for _ in range(2)]
+    shops[1].keep()
+    columns = ("event_id", "visitor_id", "session_id", "visit__", "customer_id")
+    for moment in (DAY.format(4), DAY.format(10)):
+        bare, kept = (rows(shop.at(moment).visits, *columns, by="event_id") for shop in shops)
+        assert bare == kept and len(bare) == (3 if moment == DAY.format(4) else 4)
+        assert len({row[1:3] for row in bare}) == len({(row[1], row[3]) for row in bare})
+
+
 def permission_shop(con, make_shop):
     """Customer 1 opts out of mail on day 5 and 9 (twice in between allowed), 2 switches push
     off on day 3 and on on day 6 without login, 3 never changes anything, 4 opts out of SMS."""

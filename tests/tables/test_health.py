@@ -9,6 +9,7 @@ import pytest
 
 from cdp_lib.tables import check
 from cdp_lib.tables.health import COUNTS, PROBLEMS
+from cdp_lib.tables.rules import bad, fine
 
 DAY = "2026-01-05 10:00:00"
 
@@ -106,6 +107,25 @@ def test_every_planted_fault_is_counted_and_treated(con, make_shop):
     }
     left = shop.events.order_by("event_id").event_id.to_pyarrow().to_pylist()
     assert left == ["e01", "e02", "e06", "e09", "e11"]
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_what_lets_a_row_through_is_that_no_rule_sets_it_aside(con, make_shop, name):
+    frames = faulty()
+    # Numbers that are none, a time beyond all bounds and one that is missing, beside the faults.
+    more = frames["events"].head(4).assign(
+        event_id=list("wxyz"), price=[float("nan"), float("inf"), None, 0.0],
+        occurred_at=[DAY, DAY, None, "0001-01-01"],
+    )  # fmt: skip
+    frames["events"] = pd.concat([frames["events"], more], ignore_index=True)
+    shop = make_shop(con, frames)
+    rules = shop.rules(name)
+    table = shop.looked_up(name, rules)
+    let, kept = table.filter(*fine(table, rules)), table.filter(~bad(table, rules))
+    n = kept.count().execute()
+    assert n == COUNTED[name][2] + (name == "events") * 3  # the second e02, w and x
+    assert let.count().execute() == n
+    assert let.union(kept).distinct().count().execute() == kept.distinct().count().execute()
 
 
 def test_the_text_says_it_all(con, make_shop):
