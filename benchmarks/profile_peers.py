@@ -54,7 +54,8 @@ def sql_bare(path):
              epoch_us(occurred_at) AS us,
              (epoch_us(TIMESTAMP '{CUTOFF}') - epoch_us(occurred_at) - 1) // {DAY} AS age
       FROM '{path}' WHERE occurred_at >= TIMESTAMP '{CUTOFF}' - INTERVAL 365 DAY
-        AND occurred_at < TIMESTAMP '{CUTOFF}')"""
+        AND occurred_at < TIMESTAMP '{CUTOFF}')""",
+        "session_id",
     )
 
 
@@ -70,27 +71,28 @@ def sql(path):
           FROM '{path}' WHERE occurred_at >= TIMESTAMP '1990-01-01'
             AND occurred_at < TIMESTAMP '{CUTOFF}'),
     n AS (SELECT customer_id AS c, coalesce(visitor_id, 'c:' || customer_id) AS i,
-            i || '/' || session_id AS session_id, event, product_id, price, device_type,
-            touchpoint, occurred_at
+            session_id, event, product_id, price, device_type, touchpoint, occurred_at
           FROM r WHERE event IS NOT NULL AND coalesce(price >= 0, true)),
     pairs AS (SELECT i, c FROM n WHERE i IS NOT NULL AND c IS NOT NULL GROUP BY ALL),
     one AS (SELECT i, min(c) AS c FROM pairs GROUP BY i HAVING count(*) = 1),
     several AS (SELECT i FROM pairs GROUP BY i HAVING count(*) > 1),
-    there AS (SELECT DISTINCT session_id, c FROM n SEMI JOIN several USING (i)
+    there AS (SELECT DISTINCT i, session_id, c FROM n SEMI JOIN several USING (i)
               WHERE c IS NOT NULL),
-    alone AS (SELECT session_id, min(c) AS c FROM there GROUP BY ALL HAVING count(*) = 1),
+    alone AS (SELECT i, session_id, min(c) AS c FROM there GROUP BY ALL HAVING count(*) = 1),
     e AS (
       SELECT * FROM (
-        SELECT coalesce(n.c, one.c, alone.c) AS customer_id, n.session_id, event, product_id,
+        SELECT coalesce(n.c, one.c, alone.c) AS customer_id, n.i, n.session_id, event, product_id,
                price, device_type, touchpoint, epoch_us(occurred_at) AS us,
                (epoch_us(TIMESTAMP '{CUTOFF}') - epoch_us(occurred_at) - 1) // {DAY} AS age
-        FROM n LEFT JOIN one ON n.i = one.i LEFT JOIN alone ON n.session_id = alone.session_id
+        FROM n LEFT JOIN one ON n.i = one.i
+          LEFT JOIN alone ON n.i = alone.i AND n.session_id = alone.session_id
         WHERE occurred_at >= TIMESTAMP '{CUTOFF}' - INTERVAL 365 DAY AND n.session_id IS NOT NULL
-      ) WHERE customer_id IS NOT NULL)"""
+      ) WHERE customer_id IS NOT NULL)""",
+        "i, session_id",
     )
 
 
-def _sql(log):
+def _sql(log, visit):
     import duckdb
 
     cases, ages, visits, seen, carts = _sql_parts()
@@ -98,7 +100,7 @@ def _sql(log):
     query = f"""
     WITH {log},
     a AS (SELECT customer_id, {ages} FROM e GROUP BY customer_id),
-    v AS (SELECT customer_id, session_id, min(age) AS age, min(us) AS f, max(us) AS l,
+    v AS (SELECT customer_id, {visit}, min(age) AS age, min(us) AS f, max(us) AS l,
             count(*) AS n, max(device_type) AS d, max(touchpoint) AS t,
             max(CASE event {cases} ELSE 0 END) AS k FROM e GROUP BY ALL),
     b AS (SELECT customer_id, {visits}, (epoch_us(TIMESTAMP '{CUTOFF}') - max(l)) / {DAY}
@@ -118,14 +120,13 @@ def _sql(log):
           QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY count(*) DESC, t) = 1),
     z AS (SELECT v.customer_id, max(k) AS depth_last_visit FROM v JOIN b
           ON v.customer_id = b.customer_id AND v.l = b.newest GROUP BY ALL),
-    p AS (SELECT customer_id, product_id, count(*) FILTER (event = 'view_item') AS n,
-            min(age) FILTER (event = 'view_item') AS age,
-            max(age) FILTER (event = 'view_item') AS first,
-            count(*) FILTER (event = 'add_to_cart') AS added FROM e
-          WHERE event IN ('view_item', 'add_to_cart') AND product_id IS NOT NULL GROUP BY ALL),
+    p AS (SELECT customer_id, product_id, count(*) AS n, min(age) AS age, max(age) AS first FROM e
+          WHERE event = 'view_item' AND product_id IS NOT NULL GROUP BY ALL),
     q AS (SELECT customer_id, {seen}, max(n) AS most_views_of_a_product,
-            count(*) FILTER (added > 0) AS products_in_cart,
             min(first) AS days_since_new_product FROM p GROUP BY ALL),
+    x AS (SELECT customer_id, count(*) AS products_in_cart FROM
+            (SELECT DISTINCT customer_id, product_id FROM e
+             WHERE event = 'add_to_cart' AND product_id IS NOT NULL) GROUP BY ALL),
     c AS (SELECT customer_id, max(us) AS l, min(age) AS age,
             max(CASE event {steps} END) AS k,
             sum(price * CASE event WHEN 'add_to_cart' THEN 1 WHEN 'remove_from_cart' THEN -1
@@ -133,7 +134,7 @@ def _sql(log):
             CASE WHEN k = 6 THEN 'bought' WHEN epoch_us(TIMESTAMP '{CUTOFF}') - l >= {DAY}
                 THEN 'left' ELSE 'open' END AS s
           FROM e WHERE event IN ({", ".join(f"'{e}'" for e in CART)})
-          GROUP BY customer_id, session_id HAVING count(*) FILTER (event = 'add_to_cart') > 0),
+          GROUP BY customer_id, {visit} HAVING count(*) FILTER (event = 'add_to_cart') > 0),
     g AS (SELECT customer_id, {carts},
             carts_left_365d / nullif(carts_365d, 0) AS carts_left_share,
             (epoch_us(TIMESTAMP '{CUTOFF}') - max(l) FILTER (s = 'left')) / {DAY}
@@ -144,7 +145,7 @@ def _sql(log):
             sum(worth) FILTER (s = 'open') AS open_cart_value FROM c GROUP BY customer_id)
     SELECT * FROM a LEFT JOIN b USING (customer_id) LEFT JOIN m USING (customer_id)
       LEFT JOIN q USING (customer_id) LEFT JOIN z USING (customer_id)
-      LEFT JOIN g USING (customer_id)"""
+      LEFT JOIN x USING (customer_id) LEFT JOIN g USING (customer_id)"""
     return lambda: duckdb.connect().execute(query).df()
 
 
