@@ -55,7 +55,9 @@ def chains(plan: Plan, busy: bool, previous: bool = False) -> list[ir.Table]:
         else:
             calm = _by_join(plan, k, reached[-1], rows.anti_join(crowd, "unit"))
             kept = reached[-1].semi_join(crowd, "unit")
-            met = calm.union(_by_sweep(plan, k, kept, rows.semi_join(crowd, "unit")))
+            busy_met = _by_sweep(plan, k, kept, rows.semi_join(crowd, "unit"))
+            both = (*plan.keys, "start", "t", "at")
+            met = calm.select(both).union(busy_met.select(both))
         reached.append(_best(plan, met, previous))
     return reached
 
@@ -85,11 +87,7 @@ def last_break(plan: Plan) -> ir.Table | None:
 
 def _crowd(plan: Plan) -> ir.Table:
     # Rows that no step will take in the end may count too: that costs time, never exactness.
-    if plan.later is None:
-        rows = plan.serving(plan.steps[1:])
-        rows = rows.select(unit=rows[plan.unit])
-    else:
-        rows = plan.later
+    rows = plan.any_rows(plan.steps[1:]) if plan.later is None else plan.later
     counted = rows.group_by("unit").agg(n_rows=rows.count())
     return counted.filter(counted.n_rows > BUSY).select("unit")
 
@@ -121,26 +119,24 @@ def _by_sweep(plan: Plan, k: int, reached: ir.Table, rows: ir.Table) -> ir.Table
 
 
 def _allowed(plan: Plan, k: int, met: ir.Table) -> ir.Table:
-    """The meetings that keep the rules of step k: the keys, `start`, `t` and `at`."""
+    """The meetings that keep the rules of step k: the keys, `start`, `t`, `at` and more."""
     rules = [met.at < met.t if plan.strict(k) else met.at <= met.t, met.start > met.t - plan.window]
     within = plan.within(k)
     if within is not None:
         rules.append(met.at > met.t - within)
     if plan.exclude:
         rules.append(met.broken.isnull() | (met.broken <= met.at))
-    return met.filter(*rules).select(*plan.keys, "start", "t", "at")
+    return met.filter(*rules)
 
 
 def _best(plan: Plan, met: ir.Table, previous: bool) -> ir.Table:
     prev = {"prev": met.at.max()} if previous else {}
     if plan.attempts != "every":
-        best = met.group_by([*plan.keys, "t"]).agg(start=met.start.max(), **prev)
-    elif plan.bounded:
+        return met.group_by([*plan.keys, "t"]).agg(start=met.start.max(), **prev)
+    if plan.bounded:
         by_end = [*plan.keys, "start", "t"]
-        best = met.group_by(by_end).agg(**prev) if prev else met.select(by_end).distinct()
-    else:
-        best = met.group_by([*plan.keys, "start"]).agg(t=met.t.min(), **prev)
-    return best.select(*plan.keys, "start", "t", *prev)
+        return met.group_by(by_end).agg(**prev) if prev else met.select(by_end).distinct()
+    return met.group_by([*plan.keys, "start"]).agg(t=met.t.min(), **prev)
 
 
 def _carry(marks: ir.Table, rows: ir.Table, keys: list[str], strict: bool) -> ir.Table:

@@ -115,13 +115,13 @@ class Plan:
         step `serves_1` … whether the row is one of its own.
         """
         steps = self.steps[1:]
-        chosen = self.known(self.serving(steps))
+        chosen = self.chosen(steps)
         serves = {f"serves_{k}": _serves(chosen, step) for k, step in enumerate(steps, 1)}
         return self._narrow(chosen, serves)
 
     def any_rows(self, steps: Sequence[Step], starts: bool = False) -> ir.Table:
         """The rows that serve any of these steps, in one scan; columns as in `rows`."""
-        chosen = self.known(self.serving(steps))
+        chosen = self.chosen(steps)
         value = {"value": chosen[self.by]} if starts and self.by else {}
         return self._narrow(chosen, value, starts)
 
@@ -131,18 +131,17 @@ class Plan:
         table = chosen.select(unit=unit, **held, t=t, **further)
         return self._in_weeks(table, starts) if self.weekly else table
 
-    def serving(self, steps: Sequence[Step]) -> ir.Table:
-        """The events that serve any of these steps, whole and unchecked."""
-        return self.events.filter(reduce(or_, [_serves(self.events, step) for step in steps]))
-
-    def known(self, events: ir.Table) -> ir.Table:
-        """The events that the funnel reads: with a unit, a held value, and before `as_of`."""
+    def chosen(self, steps: Sequence[Step]) -> ir.Table:
+        """The events that serve any of these steps, whole: with a unit, an instant before `as_of`
+        and a held value.
+        """
+        events = self.events
         known = [events[self.unit].notnull(), events.occurred_at.notnull()]
         if self.cut:
             known[1] = events.occurred_at < ibis.literal(self.as_of).cast("timestamp(6)")
         if self.hold:
             known.append(events[self.hold].notnull())
-        return events.filter(*known)
+        return events.filter(reduce(or_, [_serves(events, step) for step in steps]), *known)
 
     def _in_weeks(self, table: ir.Table, starts: bool) -> ir.Table:
         """Each row once for every ISO week whose starts it may still follow."""

@@ -62,23 +62,24 @@ def _counts_of(plan: Plan) -> pd.DataFrame:
         if k == 0 and plan.attempts == "any":
             # Told apart from the chains, so that DuckDB does not keep all starts for a second
             # reader; and open starts are the newest rows, so the rest is not scanned for them.
-            entered = plan.known(plan.serving(plan.steps[:1]))
+            entered = plan.chosen(plan.steps[:1])
             entered = entered.select(unit=entered[plan.unit])
             oldest = ibis.literal(plan.as_of - timedelta(microseconds=plan.window))
             events = plan.events.filter(plan.events.occurred_at > oldest.cast("timestamp(6)"))
             recent = chains.starts(replace(plan, events=events))
-        still = _with_open(plan, k, recent, broken)
-        still = still.filter(still.open)
+        counted = [entered]
         if k + 1 < len(reached):
-            still = still.anti_join(reached[k + 1], who)
-        for what, rows in (("entered", entered), ("open", still)):
+            still = _with_open(plan, k, recent, broken)
+            counted.append(still.filter(still.open).anti_join(reached[k + 1], who))
+        for still_open, rows in enumerate(counted):
             rows = rows.select(who) if who == ["unit"] else rows.select(who).distinct()
             n = rows["unit"].nunique() if who == ["unit"] else rows.count()
-            counts.append(rows.agg(n=n).mutate(k=ibis.literal(k), what=ibis.literal(what)))
-    table = ibis.union(*counts).to_pandas()
-    table = table.pivot(index="k", columns="what", values="n").sort_index()
-    stopped = table["entered"] - table["entered"].shift(-1, fill_value=0)
-    return pd.DataFrame({"depth": table.index + 1, "n": stopped, "open": table["open"]})
+            counts.append(rows.agg(n=n, of=ibis.literal(2 * k + still_open)))
+    found = ibis.union(*counts).to_pandas().set_index("of")["n"].sort_index()
+    # Who is at the last step has nowhere to go on to.
+    entered, still = found.iloc[::2].to_numpy(), [*found.iloc[1::2], 0]
+    stopped = entered - [*entered[1:], 0]
+    return pd.DataFrame({"depth": range(1, len(entered) + 1), "n": stopped, "open": still})
 
 
 def furthest(plan: Plan) -> ir.Table:
