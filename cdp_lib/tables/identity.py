@@ -49,7 +49,7 @@ def sessions(events: Table, gap_minutes: float = 30, all_given: bool = False) ->
     named = _with_visitor(events)
     given = named.filter(named.session_id.notnull())
     if all_given:
-        return with_session(given.rename(visit__="session_id"))
+        return with_session(given.mutate(visit__=given.session_id))
     given = given.mutate(visit__=ibis.literal("/") + given.session_id)
     bare = named.filter(named.session_id.isnull())
     by_visitor = ibis.window(group_by=bare.visitor_id, order_by=bare.occurred_at)

@@ -81,7 +81,7 @@ def permission_changes(
             )
         )
     if events is not None:
-        log = events.table.rename(visit__="session_id")
+        log = events.table.mutate(visit__=events.table.session_id)
         switches = log.filter(_.event.isin(["push_on", "push_off"])).drop("visit__")
         switches = identity.owned(switches, identity.ties(log, identities))
         parts.append(
