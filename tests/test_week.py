@@ -49,6 +49,16 @@ def test_the_week_has_a_page_for_every_notebook_and_its_findings(small_week):
 
 
 @pytest.mark.slow
+def test_no_notebook_warns(small_week):
+    said = {}
+    for path in small_week.glob("*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        said[path.name] = [o["text"] for o in outputs if o.get("name") == "stderr"]
+    assert said and not any(said.values()), said
+
+
+@pytest.mark.slow
 def test_scored_lists_lie_beside_the_pages_and_are_not_for_sending(small_week, small_shop):
     import duckdb
 

@@ -67,7 +67,7 @@ class BgNbd:
             return sum(side.expected_orders(t, x, recency, age) for side in sides) / 2
         # Euler's transformation of the paper's 2F1: large x stands in the last parameter alone.
         z = t / (alpha + age + t)
-        kept = np.exp((a - 1) * np.log1p(-z)) * _hyp2f1(a + b - 1 - r, a - 1, a + b + x - 1, z)
+        kept = _kept(a, a + b + x - 1, r + x, z)
         orders = (a + b + x - 1) / (a - 1) * (1 - kept)
         return np.maximum(orders, 0.0) * self.p_alive(x, recency, age)
 
@@ -95,22 +95,31 @@ class BgNbd:
         return self.r, self.alpha, self.a, self.b
 
 
-def _hyp2f1(first: float, second: float, third: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Gauss' function; where SciPy's overflows (some whole parameters), by its power series."""
+def _kept(a: float, third: np.ndarray, orders: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """(1 - z)^(a - 1) 2F1(third - orders, a - 1; third; z), in Gauss' function.
+
+    Where SciPy's overflows (some whole parameters, very large ones), by the power series of
+    (1 - z)^orders 2F1(orders, third - a + 1; third; z), which is the same, in logarithms.
+    """
     from scipy.special import hyp2f1
 
-    value = np.asarray(hyp2f1(first, second, third, z), float)
-    odd = ~np.isfinite(value)
+    third, orders, z = np.broadcast_arrays(third, orders, z)
+    with np.errstate(over="ignore", invalid="ignore"):
+        kept = np.exp((a - 1) * np.log1p(-z)) * hyp2f1(third - orders, a - 1, third, z)
+    odd = ~np.isfinite(kept)
     if odd.any():
-        third, z = (np.broadcast_to(part, value.shape)[odd] for part in (third, z))
-        term = total = np.ones(odd.sum())
-        for k in range(100_000):
-            term = term * (first + k) * (second + k) / ((third + k) * (k + 1)) * z
-            total = total + term
-            if (np.abs(term) <= 1e-16 * np.abs(total)).all():
+        third, orders, z = third[odd], orders[odd], z[odd]
+        # From its second term on all have the sign of `third`, which is above -1.
+        term = total = np.log(orders * (third - a + 1) / np.abs(third) * z)
+        for k in range(1, 100_000):
+            step = (orders + k) * (third - a + 1 + k) / ((third + k) * (k + 1)) * z
+            term = term + np.log(step)
+            total = np.logaddexp(total, term)
+            if (term < total - 40).all():
                 break
-        value[odd] = total
-    return value
+        first = orders * np.log1p(-z)
+        kept[odd] = np.exp(first) + np.sign(third) * np.exp(first + total)
+    return kept
 
 
 def fit_bgnbd(frequency, recency, age, weight=None, at_first: bool = False) -> BgNbd:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from cdp_lib.checks import Refusal
-from cdp_lib.customers.value import BgNbd, fit_better, fit_bgnbd, frequency_table, terms_of
+from cdp_lib.customers.value import BgNbd, _kept, fit_better, fit_bgnbd, frequency_table, terms_of
 
 CDNOW = BgNbd(0.243, 4.414, 0.793, 2.426, 0.0, True, 2357)
 
@@ -118,6 +118,10 @@ def test_the_slopes_are_those_of_the_likelihood(at_first):
 )  # fmt: skip
 # Whole parameters, at which SciPy's hyp2f1 overflows.
 @example(r=1.0, alpha=1.0, a=2.0, b=1.0, x=99, part=1.0, age=1.0, horizon=19.0)
+# Parameters at the edge of a fit, at which it overflows too.
+@example(r=0.4, alpha=30.0, a=932.0, b=2980.5, x=0, part=0.0, age=90.0, horizon=365.0)
+@example(r=0.4, alpha=30.0, a=932.0, b=2980.5, x=7, part=0.5, age=90.0, horizon=365.0)
+@example(r=2.4, alpha=3.0, a=2981.0, b=2981.0, x=300, part=0.9, age=300.0, horizon=3000.0)
 def test_expected_orders_equal_an_integral(r, alpha, a, b, x, part, age, horizon):
     """Given alive, p ~ Beta(a, b + x), lambda ~ Gamma(r + x, alpha + age), and the expected
     orders in the horizon are (1 - exp(-lambda p t)) / p; lambda goes out in closed form."""
@@ -135,6 +139,17 @@ def test_expected_orders_equal_an_integral(r, alpha, a, b, x, part, age, horizon
     assert model.expected_orders(horizon, x, recency, age)[0] == pytest.approx(
         want, rel=1e-4, abs=1e-9
     )
+
+
+@pytest.mark.parametrize("a", [0.3, 0.7, 2.5])
+def test_the_series_equals_the_function_that_it_stands_for(a, monkeypatch):
+    rng = np.random.default_rng(3)
+    orders, z = 0.4 + rng.integers(0, 50, 300), rng.uniform(0.01, 0.99, 300)
+    third = a + orders - 0.4 - 0.8  # b is 0.2: below 0 for who ordered once, where a is below 0.8
+    assert (third < 0).any() == (a < 0.8)
+    want = _kept(a, third, orders, z)
+    monkeypatch.setattr("scipy.special.hyp2f1", lambda *parts: np.full(len(z), np.inf))
+    assert _kept(a, third, orders, z) == pytest.approx(want, rel=1e-10)
 
 
 @pytest.mark.parametrize("at_first", [False, True])
