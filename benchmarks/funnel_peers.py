@@ -21,6 +21,7 @@ import environment
 BASE = ("sql_join", "sql_asof", "sql_window")
 STEPS = ["view_item", "add_to_cart", "begin_checkout", "purchase"]
 HOURS = 24
+SHORT = 1.0  # seconds: what takes less is asked again in the same process, as a notebook would
 MICROS = HOURS * 3_600 * 10**6
 
 
@@ -210,7 +211,10 @@ PEERS = {
 
 def run_one(peer: str, path: str) -> None:
     """One peer in this process: a line of JSON with its counts and what they cost."""
-    entered, cost = environment.timed(PEERS[peer](path))
+    count = PEERS[peer](path)
+    entered, cost = environment.timed(count)
+    if cost["seconds"] < SHORT:
+        cost["again"] = min(environment.timed(count)[1]["seconds"] for _ in range(3))
     entered = [int(n) for n in entered]
     counts = {"entered": entered[: len(STEPS)], "open": entered[len(STEPS) :]}
     print(json.dumps({**counts, **cost}))
@@ -220,13 +224,21 @@ def report(millions: float, results: dict[str, dict]) -> None:
     """Print one size's table: seconds, ratio to the best hand-written SQL, peak, counts."""
     done = {peer: r for peer, r in results.items() if "failed" not in r}
     base = min((done[peer]["seconds"] for peer in BASE if peer in done), default=None)
+    again = min((done[p]["again"] for p in BASE if "again" in done.get(p, {})), default=None)
     counts = next(iter(done.values()))["entered"] if done else []
+
+    def note(result: dict) -> str:
+        same = "same" if result["entered"] == counts else str(result["entered"])
+        if again is None or "again" not in result:
+            return same
+        return f"{same}; again {result['again']:.2f} ({result['again'] / again:.2f})"
+
     print(f"\n{millions:g} million events; entered {counts}")
     environment.print_peers(
         dict(sorted(results.items(), key=lambda pair: pair[1].get("seconds", 1e9))),
         base,
-        lambda result: "same" if result["entered"] == counts else str(result["entered"]),
-        "counts (base: the best SQL)",
+        note,
+        "counts; called again (base: the best SQL)",
     )
 
 

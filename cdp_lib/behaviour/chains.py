@@ -19,6 +19,7 @@ their square; there the second fact makes the step a running maximum, which stay
 
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
 
 from cdp_lib.behaviour.funnel_plan import Plan
 
@@ -73,10 +74,21 @@ def _begun(plan: Plan, first: ir.Table) -> ir.Table:
 
 def has_crowd(plan: Plan) -> bool:
     """Whether a unit has so many rows that pairs of them must not be formed."""
-    # With "every" each pair of a start and a row counts, so they are formed all the same.
+    most = most_rows(plan)
+    return most is not None and is_busy(most.execute())
+
+
+def is_busy(n_rows: float | None) -> bool:
+    """Whether a unit with so many rows goes by the running maximum; no rows may be null or NaN."""
+    return not pd.isna(n_rows) and n_rows > BUSY
+
+
+def most_rows(plan: Plan) -> ir.IntegerScalar | None:
+    """How many rows the busiest unit has; None where all pairs are wanted in any case."""
+    # With "every" each pair of a start and a row counts.
     if plan.attempts == "every" or not plan.ordered:
-        return False
-    return bool(_crowd(plan).count().execute())
+        return None
+    return _rows_of_units(plan).n_rows.max()
 
 
 def last_break(plan: Plan) -> ir.Table | None:
@@ -86,10 +98,14 @@ def last_break(plan: Plan) -> ir.Table | None:
 
 
 def _crowd(plan: Plan) -> ir.Table:
+    counted = _rows_of_units(plan)
+    return counted.filter(counted.n_rows > BUSY).select("unit")
+
+
+def _rows_of_units(plan: Plan) -> ir.Table:
     # Rows that no step will take in the end may count too: that costs time, never exactness.
     rows = plan.any_rows(plan.steps[1:]) if plan.later is None else plan.later
-    counted = rows.group_by("unit").agg(n_rows=rows.count())
-    return counted.filter(counted.n_rows > BUSY).select("unit")
+    return rows.group_by("unit").agg(n_rows=rows.count())
 
 
 def _breaks(plan: Plan) -> ir.Table | None:

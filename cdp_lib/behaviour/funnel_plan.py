@@ -70,6 +70,7 @@ class Plan:
     weekly: bool = False
     cut: bool = True
     later: ir.Table | None = None
+    n_rows: int | None = None
 
     @property
     def units(self) -> list[str]:
@@ -195,13 +196,7 @@ def make_plan(
             _check_column(place, column, events)
     if by in (*COLUMNS, "week", "week_start", "complete"):
         raise Refusal("by", by, "is a column of the result", "rename it in the events")
-    if as_of is None:
-        newest = events.occurred_at.max().execute()
-        # With no row at all any instant will do.
-        moment = datetime(1970, 1, 1) if pd.isna(newest) else pd.Timestamp(newest).to_pydatetime()
-        end = moment + timedelta(microseconds=1)
-    else:
-        end = instant(as_of)
+    n_rows, end = (None, instant(as_of)) if as_of is not None else _extent(events)
     return Plan(
         events=events,
         steps=checked,
@@ -215,7 +210,15 @@ def make_plan(
         as_of=end,
         weekly=weekly,
         cut=as_of is not None,
+        n_rows=n_rows,
     )
+
+
+def _extent(events: ir.Table) -> tuple[int, datetime]:
+    """How many rows there are, and the instant just after the newest (any, if there is none)."""
+    newest = events.occurred_at.max().cast("timestamp(6)")
+    found = events.agg(n=events.count(), newest=newest).to_pyarrow().to_pylist()[0]
+    return found["n"], (found["newest"] or datetime(1970, 1, 1)) + timedelta(microseconds=1)
 
 
 def _steps(place: str, steps: Sequence[str | Step], events: ir.Table) -> tuple[Step, ...]:
@@ -252,10 +255,9 @@ def _check_unordered(steps: tuple[Step, ...], attempts: str, exclude: tuple[Step
         names = [step.event for step in exclude]
         raise Refusal("exclude", names, "needs an order", "pass ordered=True or exclude=()")
     for k, step in enumerate(steps):
+        place = f"{step.label}.within_hours"
         if step.within_hours is not None:
-            raise Refusal(
-                f"{step.label}.within_hours", step.within_hours, "needs an order", "leave it out"
-            )
+            raise Refusal(place, step.within_hours, "needs an order", "leave it out")
         if step.event in {other.event for other in steps[:k]}:
             raise Refusal(
                 "steps",

@@ -10,10 +10,12 @@ import pandas as pd
 from cdp_lib.behaviour import anyorder, chains
 from cdp_lib.behaviour.funnel_plan import Plan
 from cdp_lib.checks import Refusal
+from cdp_lib.tables.ahead import filling
 
 # Rows of the log that one pass on DuckDB takes: a few GiB at most. Plain counting streams the
 # starts by; a breakdown, a trend or "every" keeps a row for each unit or start.
 ROWS_PER_PASS = {"streamed": 150_000_000, "kept": 30_000_000}
+ALL = -1  # the rank of the row that counts everybody
 
 
 def depth_counts(plan: Plan, partitions: int | str) -> pd.DataFrame:
@@ -47,39 +49,52 @@ def _counts_by_value(plan: Plan) -> pd.DataFrame:
 
 def _counts_alone(plan: Plan) -> pd.DataFrame:
     """The same without a breakdown, which needs no row for a unit that went nowhere."""
-    # The rows of the later steps are few, so one scan for all of them is worth keeping.
-    with plan.later_rows().cache() as later:
-        return _counts_of(replace(plan, later=later))
+    # The rows of the later steps are few, so one scan for all of them is worth keeping; and to
+    # plan the rest takes as long as that scan of a million rows.
+    with filling(plan.later_rows()) as ahead:
+        plan = replace(plan, later=ahead.table)
+        most = chains.most_rows(plan)
+        n_most = None if most is None else ahead.planned(most)()
+        counted = ahead.planned(_ranked(plan, busy=False))
+        if n_most is not None and chains.is_busy(n_most.result().iat[0, 0]):
+            counted = ahead.planned(_ranked(plan, busy=True))
+        found = counted().result().set_index("rank")["n"]
+    ranks = range(2 * len(plan.steps))
+    n = [int(found.get(rank, 0)) for rank in ranks]
+    if ALL in found.index:
+        n[0] = int(found[ALL]) - sum(n[1:])
+    lost, still = pd.Series(n[::2]), pd.Series(n[1::2])
+    return pd.DataFrame({"depth": range(1, len(still) + 1), "n": lost + still, "open": still})
 
 
-def _counts_of(plan: Plan) -> pd.DataFrame:
-    reached = _chained(plan)
-    broken = chains.last_break(plan)
+def _ranked(plan: Plan, busy: bool) -> ir.Table:
+    """Units (or attempts) by `rank`, twice the depth from 0 and one more while open: `n`.
+
+    With attempts "any" who never left the first step is in the row of rank ALL alone, with all
+    others, and in that of rank 1 if still open.
+    """
+    reached = chains.chains(plan, busy)
+    streamed = plan.attempts == "any"
+    if streamed:
+        # Told apart from the chains, so that DuckDB does not keep all starts for a second
+        # reader; and open starts are the newest rows, so the rest is not scanned for them.
+        oldest = ibis.literal(plan.as_of - timedelta(microseconds=plan.window))
+        recent = plan.events.filter(plan.events.occurred_at > oldest.cast("timestamp(6)"))
+        reached[0] = chains.starts(replace(plan, events=recent))
     who = [*plan.keys, "start"] if plan.attempts == "every" else plan.units
-    counts = []
+    broken = chains.last_break(plan)
+    ends = []
     for k, table in enumerate(reached):
-        entered = recent = table
-        if k == 0 and plan.attempts == "any":
-            # Told apart from the chains, so that DuckDB does not keep all starts for a second
-            # reader; and open starts are the newest rows, so the rest is not scanned for them.
-            entered = plan.chosen(plan.steps[:1])
-            entered = entered.select(unit=entered[plan.unit])
-            oldest = ibis.literal(plan.as_of - timedelta(microseconds=plan.window))
-            events = plan.events.filter(plan.events.occurred_at > oldest.cast("timestamp(6)"))
-            recent = chains.starts(replace(plan, events=events))
-        counted = [entered]
-        if k + 1 < len(reached):
-            still = _with_open(plan, k, recent, broken)
-            counted.append(still.filter(still.open).anti_join(reached[k + 1], who))
-        for still_open, rows in enumerate(counted):
-            rows = rows.select(who) if who == ["unit"] else rows.select(who).distinct()
-            n = rows["unit"].nunique() if who == ["unit"] else rows.count()
-            counts.append(rows.agg(n=n, of=ibis.literal(2 * k + still_open)))
-    found = ibis.union(*counts).to_pandas().set_index("of")["n"].sort_index()
-    # Who is at the last step has nowhere to go on to.
-    entered, still = found.iloc[::2].to_numpy(), [*found.iloc[1::2], 0]
-    stopped = entered - [*entered[1:], 0]
-    return pd.DataFrame({"depth": range(1, len(entered) + 1), "n": stopped, "open": still})
+        table = _with_open(plan, k, table, broken)
+        ends.append(table.select(*who, rank=2 * k + table.open.cast("int64")))
+    ends = ibis.union(*ends)
+    best = ends.group_by(who).agg(rank=ends["rank"].max())
+    counted = best.group_by("rank").agg(n=best.count())
+    if not streamed:
+        return counted
+    begun = plan.chosen(plan.steps[:1])
+    everybody = begun.agg(rank=ibis.literal(ALL, "int64"), n=begun[plan.unit].nunique())
+    return counted.union(everybody)
 
 
 def furthest(plan: Plan) -> ir.Table:
@@ -184,5 +199,6 @@ def _hash(value) -> ibis.dtype("uint64"):
 def _n_partitions(plan: Plan, partitions: int | str, streamed: bool) -> int:
     if partitions == "auto":
         n_rows = ROWS_PER_PASS["streamed" if streamed else "kept"]
-        return 1 + int(plan.events.count().execute()) // n_rows
+        found = plan.n_rows or int(plan.events.count().execute())
+        return 1 + found // n_rows
     return int(partitions)
