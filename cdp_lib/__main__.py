@@ -100,7 +100,7 @@ def weekly(
     shop: ShopPath,
     as_of: AsOf = "",
     out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports"),
-    only: Annotated[list[str], typer.Option(help="Run this notebook alone; repeatable.")] = [],  # noqa: B006
+    only: Annotated[list[str], typer.Option(help="These notebooks alone, as in 02,05.")] = [],  # noqa: B006
     jobs: Annotated[int, typer.Option(help="Notebooks at once.", min=1)] = 2,
     parameter: Pairs = [],  # noqa: B006
     notebooks: Annotated[Path, typer.Option(help="Folder of the notebooks.")] = Path("notebooks"),

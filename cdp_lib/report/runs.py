@@ -66,8 +66,12 @@ def find_runs(folder: str | Path) -> dict[str, Run]:
 
 
 def choose(runs: Mapping[str, Run], only: Iterable[str]) -> list[str]:
-    """Names of the runs that `only` asks for; a unique beginning of a notebook's name is enough."""
-    asked = {name for beginning in only for name in _matching("--only", beginning, runs)}
+    """Names of the runs that `only` asks for, in texts such as "02" or "02,05".
+
+    A unique beginning of a notebook's name is enough.
+    """
+    beginnings = [beginning.strip() for text in only for beginning in text.split(",")]
+    asked = {name for beginning in beginnings for name in _matching("--only", beginning, runs)}
     return [name for name in runs if name in asked or not asked]
 
 

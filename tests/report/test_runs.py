@@ -73,6 +73,7 @@ def test_a_beginning_names_one_notebook_and_all_its_runs(books):
     assert choose(runs, []) == list(runs)
     assert choose(runs, ["02"]) == ["02_who-buy", "02_who-leave"]
     assert choose(runs, ["02_who-leave", "01"]) == ["01_count", "02_who-leave"]
+    assert choose(runs, ["02_who-leave, 01"]) == ["01_count", "02_who-leave"]
     with pytest.raises(Refusal, match="names several notebooks"):
         choose(runs, ["0"])
     assert by_run(["02.days=9", "02_who-buy.days=3", "01_count.shop=x.toml?a=1"], runs) == {
