@@ -12,6 +12,7 @@ import pandas as pd
 from ibis.expr.types import Table
 
 from cdp_lib.checks import Refusal
+from cdp_lib.tables.oddities import oddities
 from cdp_lib.tables.rules import FATAL, KEPT, SET_ASIDE, Rule, bad
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ class HealthReport:
 
 
 def check(shop: Shop) -> HealthReport:
-    """Check every table of a shop: one pass for all rules of a table, and one for repeats.
+    """Check every table of a shop: one pass for all rules of a table, further ones for repeats
+    and for what is odd among sound rows.
 
     Never raises for what is wrong with the data: what cannot even be read is a fatal problem.
     """
@@ -148,7 +150,7 @@ def _check_table(shop: Shop, name: str) -> tuple[list[tuple], tuple]:
                     "unit, format or codes", n_failed, n_failed / n_read,
                 )
             )  # fmt: skip
-    problems += _money(shop, name, seen) + _repeats(shop, name, n_read)
+    problems += _money(shop, name, seen) + _repeats(shop, name, n_read) + _odd(shop, name, n_read)
     n_aside += sum(row[3] for row in problems if row[1] == "repeated key")
     if n_read == 0:
         problems.append(_fatal(name, "no rows", "the table is empty; deliver it or remove it", 0))
@@ -205,6 +207,17 @@ def _repeats(shop: Shop, name: str, n_read: int) -> list[tuple]:
             f"stay. Map one, or name it in [tables.{name}] key",
         )
     ]  # fmt: skip
+
+
+def _odd(shop: Shop, name: str, n_read: int) -> list[tuple]:
+    found = []
+    for odd in oddities(name, shop.sound(name), shop.given(name)):
+        n_rows = int(odd.rows.count().execute())
+        if n_rows:
+            rows = _sorted_rows(_first_three(odd.rows, odd.example))
+            shown = _key_texts({0: odd.example}, rows)[0]
+            found.append((name, odd.rule, KEPT, n_rows, n_rows / n_read, shown, odd.meaning))
+    return found
 
 
 def _examples(shop: Shop, name: str, table: Table, broken: dict[int, Rule]) -> dict[int, str]:

@@ -214,6 +214,50 @@ def test_repeated_rows_without_a_key_are_counted_and_kept(con, make_shop):
     assert shop.events.count().execute() == 2
 
 
+def a_minute(visitor, n, apart_ms, start="2026-01-05 10:00:00"):
+    moments = pd.Timestamp(start) + pd.to_timedelta([i * apart_ms for i in range(n)], unit="ms")
+    return pd.DataFrame({"visitor_id": visitor, "occurred_at": moments, "event": "view_item"})
+
+
+def test_a_visitor_faster_than_people_is_named_with_all_its_events(con, make_shop):
+    log = pd.concat(
+        [
+            a_minute("robot", 120, 500),  # two a second
+            a_minute("robot", 1, 0, "2026-01-09 12:00:00"),
+            a_minute("almost", 119, 500),
+            a_minute("slow robot's", 240, 510, "2026-01-05 10:00:30"),  # at most 118
+            a_minute("page of many", 500, 0),  # all it shows, at one instant
+            a_minute("known by the minute", 29, 2_000),
+            a_minute("known by the minute", 200, 0),
+            a_minute(None, 300, 100),
+        ],
+        ignore_index=True,
+    )
+    log["event_id"] = [f"e{i}" for i in range(len(log))]
+    shop = make_shop(con, {"events": log})
+    row = check(shop).problems.set_index("rule").loc["pace of a robot"]
+    assert (row.n_rows, row.treatment, row.examples) == (121, "kept", "ro…")
+    assert row.share == pytest.approx(121 / len(log))
+    assert shop.events.count().execute() == len(log)
+
+
+def test_an_order_worth_almost_nothing_is_named(con, make_shop):
+    orders = pd.DataFrame({"revenue": [100.0, 100, 100, 1.0, 0.99, 0, -5, None]})
+    orders = orders.assign(
+        order_id=[f"o{i}" for i in orders.index], customer_id="c", ordered_at=pd.Timestamp(DAY)
+    )
+    rows = check(make_shop(con, {"orders": orders})).problems.set_index("rule")
+    # The median of what brings money is 100; the refund and the unknown are other rules' matter.
+    row = rows.loc["order worth almost nothing"]
+    assert (row.n_rows, row.treatment, row.examples) == (2, "kept", "o4; o5")
+
+
+def test_free_orders_alone_have_no_usual_one_to_fall_short_of(con, make_shop):
+    orders = pd.DataFrame({"order_id": ["a", "b"], "customer_id": "c", "revenue": 0.0})
+    shop = make_shop(con, {"orders": orders.assign(ordered_at=pd.Timestamp(DAY))})
+    assert check(shop).problems.empty
+
+
 def test_no_end_of_the_data_is_fatal(con, make_shop):
     products = pd.DataFrame({"product_id": ["p"]})
     report = check(make_shop(con, {"products": products}, as_of=None))

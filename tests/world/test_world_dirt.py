@@ -6,6 +6,22 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from cdp_lib.tables import check, open_shop
+
+# Every kind of dirt is the matter of one rule of the health check.
+FOUND_BY = {
+    "repeated_event": ("events", "repeated key"),
+    "past_clock": ("events", "impossible time"),
+    "future_clock": ("events", "at or after as_of"),
+    "missing_visitor": ("events", "no visitor_id"),
+    "unknown_event": ("events", "unknown event"),
+    "negative_quantity": ("events", "negative quantity"),
+    "bot": ("events", "pace of a robot"),
+    "repeated_order": ("orders", "repeated key"),
+    "test_order": ("orders", "order worth almost nothing"),
+    "orphan_line": ("order_lines", "line without its order"),
+}
+
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory, write_world):
@@ -75,6 +91,18 @@ def test_orders_and_lines(pair, added):
     assert set(orders.loc[orders.duplicated("order_id"), "order_id"]) == set(repeated)
     orphans = added.loc[added["kind"] == "orphan_line", "key"]
     assert set(lines["order_id"]) - set(orders["order_id"]) == set(orphans)
+
+
+def test_the_health_check_counts_every_row_of_dirt_and_nothing_like_it_in_the_clean_shop(
+    pair, added
+):
+    clean, dirty = (
+        check(open_shop(world.folder / "shop.toml")).problems.set_index(["table", "rule"]).n_rows
+        for world in pair
+    )
+    found = {kind: dirty[rule] for kind, rule in FOUND_BY.items()}
+    assert found == added["kind"].value_counts().to_dict()
+    assert not set(FOUND_BY.values()) & set(clean.index)
 
 
 def test_one_product_has_a_hostile_name(pair):
