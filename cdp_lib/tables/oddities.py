@@ -44,7 +44,7 @@ def oddities(name: str, table: ir.Table, given: frozenset[str]) -> Iterator[Oddi
         yield Oddity(
             "order worth almost nothing",
             f"revenue of zero or more, and below {TRIFLE:.0%} of the median order: a test, a "
-            "sample, a replacement; leave tests out at the source: each counts as a purchase",
+            "gift, a stock correction; leave out at the source what is no purchase, it counts as one",
             _trifles(table),
             ("order_id",),
         )

@@ -121,6 +121,10 @@ def test_online_retail(public_shop, duckdb_con):
     report = check(shop).problems.set_index(["table", "rule"])
     assert report.n_rows["order_lines", "repeated row"] == 5268
     assert report.n_rows["order_lines", "negative unit_price"] == 2
+    # Invoices whose lines have no price: stock written off.
+    revenue = orders.revenue.to_pandas()
+    trifles = revenue.between(0, 0.01 * revenue[revenue > 0].median(), inclusive="left")
+    assert report.n_rows["orders", "order worth almost nothing"] == trifles.sum() > 2000
 
 
 def test_cdnow(public_shop, duckdb_con):
