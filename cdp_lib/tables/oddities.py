@@ -35,16 +35,16 @@ def oddities(name: str, table: ir.Table, given: frozenset[str]) -> Iterator[Oddi
     if name == "events" and {"visitor_id", "occurred_at"} <= given:
         yield Oddity(
             "pace of a robot",
-            f"all events of a visitor who once had {MANY_EVENTS} or more in a minute; where it is "
-            "a crawler or a monitor, leave it out at the source: it thins every rate",
+            f"all events of a visitor who once had {MANY_EVENTS} or more in a minute; a crawler or a "
+            "monitor thins every rate: leave it out by a query in [tables.events]",
             _of_robots(table),
             ("visitor_id",),
         )
     if name == "orders" and {"order_id", "revenue"} <= given:
         yield Oddity(
             "order worth almost nothing",
-            f"revenue of zero or more, and below {TRIFLE:.0%} of the median order: a test, a "
-            "gift, a stock correction; leave out at the source what is no purchase, it counts as one",
+            f"revenue of zero or more, and below {TRIFLE:.0%} of the median order: a test, a gift, "
+            "a stock correction; leave out what is no purchase by a query in [tables.orders]",
             _trifles(table),
             ("order_id",),
         )
