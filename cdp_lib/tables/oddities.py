@@ -35,8 +35,8 @@ def oddities(name: str, table: ir.Table, given: frozenset[str]) -> Iterator[Oddi
     if name == "events" and {"visitor_id", "occurred_at"} <= given:
         yield Oddity(
             "pace of a robot",
-            f"all events of a visitor who once had {MANY_EVENTS} or more in a minute; a crawler or a "
-            "monitor thins every rate: leave it out by a query in [tables.events]",
+            f"all events of a visitor who once had {MANY_EVENTS} or more in a minute; a crawler or "
+            "a monitor thins every rate: leave it out by a query in [tables.events]",
             _of_robots(table),
             ("visitor_id",),
         )
